@@ -1,0 +1,33 @@
+"""Callbacks observe or write; none of them defines a loss."""
+
+from lightning import Callback
+
+from callbacks.channels_last import ChannelsLast
+from callbacks.codes import CodeStatistics
+from callbacks.export import ExportFolder
+from callbacks.pictures import QueryPictures
+from callbacks.retrieval import RetrievalLists
+from callbacks.summary import CellSummary
+from callbacks.trajectory import PurificationTrajectory
+
+__all__ = [
+    "CellSummary",
+    "ChannelsLast",
+    "CodeStatistics",
+    "ExportFolder",
+    "PurificationTrajectory",
+    "QueryPictures",
+    "RetrievalLists",
+    "evaluation_callbacks",
+]
+
+
+def evaluation_callbacks(pictures: int) -> list[Callback]:
+    """Return what an evaluation shows of each cell; ``pictures`` is the number of queries."""
+    return [
+        QueryPictures(pictures),
+        PurificationTrajectory(),
+        RetrievalLists(min(4, pictures)),
+        CodeStatistics(),
+        CellSummary(),
+    ]

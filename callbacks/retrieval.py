@@ -1,0 +1,36 @@
+"""RetrievalLists: what the system returns for a query, before and after attack and defence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from callbacks.logging import writer
+from lightning_modules.galleries import retrieval_lists
+
+
+class RetrievalLists(Callback):
+    """Writes ranked lists of a few queries: for the original, the attacked and the defended image.
+
+    Frames tell a hit (shares a class with the query), the attacker's target, both, or a miss.
+
+    Args:
+        count: number of queries.
+        depth: images per list.
+    """
+
+    def __init__(self, count: int = 4, depth: int = 10) -> None:
+        self.count, self.depth = count, depth
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        """Write the lists of the first queries."""
+        del batch
+        board = writer(trainer)
+        if board is None or batch_idx > 0:
+            return
+        for row in range(min(self.count, len(outputs.ids))):
+            picture = retrieval_lists(pl_module, outputs, row, self.depth)
+            board.add_image(f"retrieval/{outputs.ids[row]}", picture, dataformats="HWC")

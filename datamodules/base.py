@@ -1,0 +1,178 @@
+"""RetrievalDataModule: one data set in four splits, for every LightningModule of the suite."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.dataset import Item, RetrievalDataset, collate
+from datamodules.images import Resize, ResizeMode
+from datamodules.manifest import fingerprint, write_manifest
+from datamodules.source import ItemSource
+from datamodules.splits import SPLIT_RULE, Splits, SplitSizes, make_splits
+from lightning_modules.types import Batch
+
+
+class RetrievalDataModule(LightningDataModule):
+    """Train, validation, query and database splits of one data set.
+
+    A member of the family implements :meth:`load_source` (and ``prepare_data`` where files must be made
+    first). ``val_dataloader`` and ``test_dataloader`` return ``[database, queries]``, in that order and
+    unshuffled.
+
+    Args:
+        image_size: side of the pictures in pixels.
+        resize_to: side before the centre crop (paper: 256 before 224); default ``image_size``.
+        resize: ``short_side`` or ``squash``.
+        query_size: number of queries; None takes the whole query pool.
+        val_size: number of validation queries, taken out of the database pool.
+        train_size: number of training items, a subset of the database; None takes the whole database.
+        database_size: number of database items; None takes all that are left.
+        val_database_size: part of the database that validation ranks; the test always ranks all of it.
+        split_seed: seed of the split rule ``retpur-v1``.
+        batch_size: items per batch and device.
+        num_workers: loader processes.
+        cache_dir: folder for manifests and generated data.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 224,
+        resize_to: int | None = None,
+        resize: ResizeMode = "short_side",
+        query_size: int | None = 1000,
+        val_size: int = 500,
+        train_size: int | None = 5000,
+        database_size: int | None = None,
+        val_database_size: int = 5000,
+        split_seed: int = 0,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        cache_dir: str = "data",
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.cache_dir = Path(cache_dir)
+        self._sizes = SplitSizes(query_size, val_size, train_size, database_size)
+        self._val_database_size, self._seed = val_database_size, split_seed
+        self._resize = Resize(image_size, resize_to, resize)
+        self._state: tuple[ItemSource, Splits, str] | None = None
+
+    @abstractmethod
+    def load_source(self) -> ItemSource:
+        """Open the data set; called once per process, after ``prepare_data``."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the source, draw the splits and write the manifest; once, whatever the stage."""
+        del stage
+        if self._state is not None:
+            return
+        source = self.load_source()
+        splits = make_splits(source, self._sizes, self._seed)
+        mark = fingerprint(source.ids, source.labels, splits, source.class_names)
+        self._state = (source, splits, mark)
+        path = self.cache_dir / "manifests" / f"{source.name}-{mark[:12]}.parquet"
+        if not path.exists():
+            facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._seed), "name": source.name}
+            write_manifest(source, splits, path, facts | {"class_names": "\x1f".join(source.class_names)})
+
+    @property
+    def _ready(self) -> tuple[ItemSource, Splits, str]:
+        if self._state is None:
+            raise RuntimeError("the data module is not set up yet: call prepare_data() and setup() first")
+        return self._state
+
+    @property
+    def source(self) -> ItemSource:
+        """The open data set."""
+        return self._ready[0]
+
+    @property
+    def dataset_name(self) -> str:
+        """Short name of the data set."""
+        return self.source.name
+
+    @property
+    def pixel_facts(self) -> dict[str, object]:
+        """What the pixels of every split depend on: for cache keys."""
+        resize = self._resize
+        return {
+            "fingerprint": self.fingerprint,
+            "image_size": resize.size,
+            "resize_to": resize.resize_to,
+            "mode": resize.mode,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of ids, labels and splits."""
+        return self._ready[2]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The ``C`` class names, in label column order."""
+        return self.source.class_names
+
+    @property
+    def num_classes(self) -> int:
+        """``C``."""
+        return len(self.class_names)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the source rows of a split, ascending."""
+        return self._ready[1][split]
+
+    def labels(self, split: str) -> Tensor:
+        """Return the labels of a split without decoding pictures, uint8 ``(n, C)``."""
+        return torch.from_numpy(self.source.labels[self.rows(split)])
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """Return the sample ids of a split."""
+        return tuple(self.source.ids[row] for row in self.rows(split))
+
+    def dataset(self, split: str, rows: slice = slice(None)) -> RetrievalDataset:
+        """Return a split, or some of its rows, as a map-style data set."""
+        return RetrievalDataset(self.source, self.rows(split)[rows], self._resize)
+
+    def collate(self, items: list[Item]) -> Batch:
+        """Stack items of :meth:`dataset` to a batch."""
+        return collate(items)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the shuffled training items."""
+        return self._loader(self.dataset("train"), shuffle=True)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """Return ``[part of the database, validation queries]``."""
+        database = self.dataset("database")
+        keep = min(self._val_database_size, len(database))
+        # Evenly spread, so that a database sorted by class is still represented.
+        spread = np.linspace(0, len(database) - 1, keep).astype(np.int64)
+        database = RetrievalDataset(self.source, database.rows[spread], self._resize)
+        return [self._loader(database), self._loader(self.dataset("val"))]
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """Return ``[database, queries]``."""
+        return [self._loader(self.dataset("database")), self._loader(self.dataset("query"))]
+
+    def predict_dataloader(self) -> DataLoader:
+        """Return the queries."""
+        return self._loader(self.dataset("query"))
+
+    def _loader(self, dataset: RetrievalDataset, shuffle: bool = False) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )

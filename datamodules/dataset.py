@@ -1,0 +1,63 @@
+"""One split as a map-style data set, and its collation to a Batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.images import Resize
+from datamodules.source import ItemSource
+from lightning_modules.types import Batch
+
+
+@dataclass(frozen=True)
+class Item:
+    """One decoded item: uint8 image ``(3, H, W)``, uint8 label ``(C,)``, position, id, caption."""
+
+    image: Tensor
+    label: Tensor
+    index: int
+    sample_id: str
+    caption: str | None
+
+
+class RetrievalDataset(Dataset[Item]):
+    """The items of one split, decoded on access.
+
+    Args:
+        source: where the pictures are.
+        rows: int64 rows of the source, in order.
+        resize: brings every picture to the size of the experiment.
+    """
+
+    def __init__(self, source: ItemSource, rows: np.ndarray, resize: Resize) -> None:
+        self.source, self.rows, self.resize = source, rows, resize
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Item:
+        row = int(self.rows[index])
+        return Item(
+            image=self.resize(self.source.image(row)),
+            label=torch.from_numpy(self.source.labels[row].copy()),
+            index=index,
+            sample_id=self.source.ids[row],
+            caption=self.source.caption(row),
+        )
+
+
+def collate(items: list[Item]) -> Batch:
+    """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
+    captions = tuple(item.caption for item in items if item.caption is not None)
+    return Batch(
+        image=torch.stack([item.image for item in items]).float().div_(255),
+        label=torch.stack([item.label for item in items]),
+        index=torch.tensor([item.index for item in items], dtype=torch.int64),
+        ids=tuple(item.sample_id for item in items),
+        captions=captions if len(captions) == len(items) else None,
+    )

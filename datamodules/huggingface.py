@@ -1,0 +1,178 @@
+"""Any Hugging Face data set: Hub id, parquet or image folder, or an Arrow folder written by save_to_disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from torch import Tensor
+
+from datamodules.base import RetrievalDataModule
+from datamodules.images import ResizeMode, decode, read
+from datamodules.labels import multi_hot
+from datamodules.source import DataError, ItemSource
+
+
+class HuggingFaceSource(ItemSource):
+    """Rows of one or two splits of a Hugging Face data set, memory-mapped.
+
+    Args:
+        name: short name used in reports.
+        parts: ``(split name, rows)`` in order; ids are ``<split>-<row>``.
+        image_column: column of type Image.
+        label_column: class label, list of class labels, 0/1 vector, or strings.
+        text_column: column of captions, or None.
+        query_split: name of the part that queries are drawn from.
+        database_split: name of the part that all other items are drawn from.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: list[tuple[str, datasets.Dataset]],
+        image_column: str,
+        label_column: str,
+        text_column: str | None,
+        query_split: str,
+        database_split: str,
+    ) -> None:
+        self.name = name
+        self._image_column, self._text_column = image_column, text_column
+        for split, part in parts:
+            _check_columns(split, part, [image_column, label_column, *([text_column] if text_column else [])])
+        rows = [part.cast_column(image_column, datasets.Image(decode=False)) for _, part in parts]
+        self._rows = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
+        self.ids = tuple(f"{split}-{row:07d}" for split, part in parts for row in range(len(part)))
+        features = self._rows.features[label_column]
+        self.labels, self.class_names = multi_hot(self._rows.select_columns([label_column]), label_column, features)
+        self._texts = self._rows.select_columns([text_column]) if text_column else None
+        offsets, start = {}, 0
+        for split, part in parts:
+            offsets[split] = np.arange(start, start + len(part), dtype=np.int64)
+            start += len(part)
+        self.query_pool, self.database_pool = offsets[query_split], offsets[database_split]
+
+    def image(self, row: int) -> Tensor:
+        """Decode one picture; see :meth:`ItemSource.image`."""
+        value = self._rows[row][self._image_column]
+        name = f"{self.name} row {self.ids[row]} column {self._image_column!r}"
+        if value is None:
+            raise DataError(f"{name}: the picture is missing")
+        if value["bytes"] is not None:
+            return decode(value["bytes"], name)
+        return read(Path(value["path"]))
+
+    def caption(self, row: int) -> str | None:
+        """Return the text of one row; see :meth:`ItemSource.caption`."""
+        return None if self._texts is None else str(self._texts[row][self._text_column])
+
+
+class HuggingFaceDataModule(RetrievalDataModule):
+    """A Hugging Face data set as a retrieval experiment.
+
+    Args:
+        path: Hub id (``uoft-cs/cifar10``), a folder of parquet files or pictures, or an Arrow folder written
+            by ``save_to_disk``.
+        image_column: column of pictures.
+        label_column: column of labels: ClassLabel, list of ClassLabel, 0/1 vector, or class names.
+        text_column: column of captions, if there are any.
+        query_split: split that queries are drawn from.
+        database_split: split that database, training and validation items are drawn from; may be the same.
+        config_name: configuration of the data set, where it has several.
+        revision: Hub revision; pin it for published numbers.
+        name: short name for reports; default the last part of ``path``.
+        image_size: see :class:`~datamodules.base.RetrievalDataModule`, as are all that follow.
+        resize_to: side before the centre crop.
+        resize: ``short_side`` or ``squash``.
+        query_size: number of queries.
+        val_size: number of validation queries.
+        train_size: number of training items.
+        database_size: number of database items.
+        val_database_size: part of the database that validation ranks.
+        split_seed: seed of the split rule.
+        batch_size: items per batch and device.
+        num_workers: loader processes.
+        cache_dir: folder for manifests.
+
+    Raises:
+        DataError: in ``setup``, for an unknown path, split or column.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        image_column: str = "image",
+        label_column: str = "label",
+        text_column: str | None = None,
+        query_split: str = "test",
+        database_split: str = "train",
+        config_name: str | None = None,
+        revision: str | None = None,
+        name: str | None = None,
+        image_size: int = 224,
+        resize_to: int | None = None,
+        resize: ResizeMode = "short_side",
+        query_size: int | None = 1000,
+        val_size: int = 500,
+        train_size: int | None = 5000,
+        database_size: int | None = None,
+        val_database_size: int = 5000,
+        split_seed: int = 0,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        cache_dir: str = "data",
+    ) -> None:
+        super().__init__(
+            image_size=image_size,
+            resize_to=resize_to,
+            resize=resize,
+            query_size=query_size,
+            val_size=val_size,
+            train_size=train_size,
+            database_size=database_size,
+            val_database_size=val_database_size,
+            split_seed=split_seed,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            cache_dir=cache_dir,
+        )
+        self.path, self._short_name = path, name or Path(path).name
+        self._columns = {"image_column": image_column, "label_column": label_column, "text_column": text_column}
+        self._splits = {"query_split": query_split, "database_split": database_split}
+        self._config_name, self._revision = config_name, revision
+
+    def load_source(self) -> ItemSource:
+        """Open the data set at ``path``."""
+        found = self._load()
+        names = dict.fromkeys([self._splits["database_split"], self._splits["query_split"]])
+        for split in names:
+            if split not in found:
+                raise DataError(f"{self.path}: no split {split!r}, found {sorted(found)}")
+        parts = [(split, found[split]) for split in names]
+        return HuggingFaceSource(self._short_name, parts, **self._columns, **self._splits)  # type: ignore[arg-type]
+
+    def _load(self) -> Any:
+        folder = Path(self.path)
+        try:
+            if (folder / "dataset_dict.json").exists():
+                return datasets.load_from_disk(self.path)
+            if (folder / "state.json").exists():
+                only = datasets.load_from_disk(self.path)
+                return dict.fromkeys(self._splits.values(), only)
+            return datasets.load_dataset(self.path, self._config_name, revision=self._revision)
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: loading scripts are refused
+            raise DataError(
+                f"data path {self.path!r} cannot be loaded: expected a Hub id, a folder of parquet files or "
+                f"pictures, or an Arrow folder ({type(error).__name__}: {error})"
+            ) from error
+
+
+def _check_columns(split: str, part: datasets.Dataset, wanted: list[str]) -> None:
+    for column in wanted:
+        if column not in part.column_names:
+            raise DataError(f"split {split!r} has no column {column!r}, found {part.column_names}")
+    image_column = wanted[0]
+    if not isinstance(part.features[image_column], datasets.Image):
+        raise DataError(f"column {image_column!r} holds {part.features[image_column]}, expected pictures (Image)")

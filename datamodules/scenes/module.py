@@ -1,0 +1,111 @@
+"""ScenesDataModule: the embedded generated data set, so that everything runs without a download."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+from PIL import Image
+
+from datamodules.huggingface import HuggingFaceDataModule
+from datamodules.images import ResizeMode
+from datamodules.scenes.concepts import CONCEPTS
+from datamodules.scenes.render import render_scene
+
+# Raise it when the renderer changes what it draws: cached pictures of an older renderer are not reused.
+VERSION = 1
+FEATURES = datasets.Features(
+    {
+        "image": datasets.Image(),
+        "label": datasets.Sequence(datasets.ClassLabel(names=list(CONCEPTS))),
+        "text": datasets.Value("string"),
+    }
+)
+
+
+class ScenesDataModule(HuggingFaceDataModule):
+    """Generated photographs-like scenes with one to three of 24 objects and an English caption.
+
+    ``prepare_data`` renders them once and keeps them as an Arrow folder below ``cache_dir``; a scene depends
+    on the seed and its number only.
+
+    Args:
+        num_images: scenes in the database pool (database, training and validation).
+        image_size: side in pixels that scenes are rendered at.
+        query_size: number of queries, rendered beside the pool.
+        val_size: number of validation queries, taken out of the database pool.
+        train_size: number of training items; None takes the whole database.
+        val_database_size: part of the database that validation ranks.
+        seed: seed of the scenes and of the split.
+        batch_size: items per batch and device.
+        num_workers: loader processes.
+        num_proc: processes that render.
+        cache_dir: folder for scenes and manifests.
+    """
+
+    def __init__(
+        self,
+        num_images: int = 6500,
+        image_size: int = 32,
+        query_size: int = 200,
+        val_size: int = 500,
+        train_size: int | None = None,
+        val_database_size: int = 2000,
+        seed: int = 0,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        num_proc: int = 2,
+        cache_dir: str = "data",
+    ) -> None:
+        name = f"scenes-{num_images}-{query_size}-{image_size}px-seed{seed}-v{VERSION}"
+        self._folder = Path(cache_dir) / name
+        self._counts = {"train": num_images, "test": query_size}
+        self._seed_of_scenes, self._num_proc = seed, num_proc
+        super().__init__(
+            path=str(self._folder),
+            name="scenes",
+            text_column="text",
+            image_size=image_size,
+            query_size=query_size,
+            val_size=val_size,
+            train_size=train_size,
+            val_database_size=val_database_size,
+            split_seed=seed,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            cache_dir=cache_dir,
+        )
+
+    def prepare_data(self) -> None:
+        """Render the scenes, unless they are there; a killed run leaves nothing half-made behind."""
+        if (self._folder / "dataset_dict.json").exists():
+            return
+        partial = self._folder.with_name(f"{self._folder.name}.{os.getpid()}.partial")
+        try:
+            parts = {split: self._render(split, count, partial) for split, count in self._counts.items()}
+            datasets.DatasetDict(parts).save_to_disk(partial / "arrow")
+            os.replace(partial / "arrow", self._folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _render(self, split: str, count: int, folder: Path) -> Any:
+        names = [f"{split}-{number:07d}" for number in range(count)]
+        return datasets.Dataset.from_generator(
+            scene_rows,
+            features=FEATURES,
+            cache_dir=str(folder / "cache"),
+            gen_kwargs={"names": names, "seed": self._seed_of_scenes, "size": self.image_size},
+            num_proc=min(self._num_proc, count),
+            split=datasets.NamedSplit(split),
+        )
+
+
+def scene_rows(names: list[str], seed: int, size: int) -> Iterator[dict[str, Any]]:
+    """Yield image, label and caption of the scenes with these names."""
+    for name in names:
+        scene = render_scene(seed, name, size)
+        yield {"image": Image.fromarray(scene.image), "label": scene.label.nonzero()[0].tolist(), "text": scene.caption}

@@ -1,0 +1,77 @@
+"""Evaluate a plan of cells: ``python evaluate.py --config configs/evaluation/demo.yaml``.
+
+Every cell (data set x hasher x attack x defence) is one ``Trainer.test`` over cached stages. A killed run
+goes on where it stopped. Results, report and TensorBoard logs are written below the plan's ``output``.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+from lightning import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from callbacks import evaluation_callbacks
+from lightning_modules.evaluation.plan import Cell, EvaluationPlan
+from lightning_modules.evaluation.runner import Evaluation
+from lightning_modules.evaluation.summary import print_plan, write_summary
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of the command line."""
+    parser = ArgumentParser(prog="evaluate.py", description=__doc__)
+    parser.add_argument("--config", action="config", help="YAML of an evaluation plan; several are merged in order")
+    parser.add_argument("--dry-run", action="store_true", help="print cells and missing stages, compute nothing")
+    parser.add_argument("--pictures", type=int, default=8, help="queries whose pictures are shown")
+    parser.add_argument("--trainer.accelerator", type=str, default="auto")
+    parser.add_argument("--trainer.devices", type=str, default="1", help="number of devices, or auto")
+    parser.add_argument("--trainer.strategy", type=str, default="auto", help="e.g. ddp")
+    parser.add_class_arguments(EvaluationPlan, None)
+    return parser
+
+
+def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
+    """Return a function that makes the Trainer of a cell (None: of a database encoding)."""
+    devices = int(options.devices) if options.devices.isdigit() else options.devices
+
+    def make(cell: Cell | None) -> Trainer:
+        logger = TensorBoardLogger(str(folder / "tensorboard"), name=cell.slug, version="") if cell else False
+        return Trainer(
+            accelerator=options.accelerator,
+            devices=devices,
+            strategy=options.strategy,
+            logger=logger,
+            callbacks=evaluation_callbacks(pictures) if cell else None,
+            inference_mode=False,  # attacks and guidance take gradients inside the test loop
+            use_distributed_sampler=False,  # shards are dealt out without repetition by RankSampler
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+
+    return make
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status, 1 if a cell failed."""
+    parser = make_parser()
+    config = parser.parse_args(args)
+    instances = parser.instantiate_classes(config)
+    fields = {name: getattr(instances, name) for name in EvaluationPlan.__dataclass_fields__}
+    plan = EvaluationPlan(**fields)
+    evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
+    if config.dry_run:
+        print_plan(evaluation)
+        return 0
+    rows = evaluation.run()
+    command = "python evaluate.py " + shlex.join(sys.argv[1:] if args is None else args)
+    write_summary(evaluation, rows, command, config.pictures)
+    return 1 if any("error" in row for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

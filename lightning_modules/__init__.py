@@ -1,0 +1,1 @@
+"""Hashing networks, attacks, purification, defences and their evaluation."""

@@ -1,0 +1,79 @@
+"""Attack: the one interface of all attacks, however they came to be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.configurable import Configurable
+from lightning_modules.types import AttackGoal, CodeBook, Victim
+
+
+class Attack(nn.Module, Configurable, ABC):
+    """Crafts adversarial queries in two steps: :meth:`aim`, then ``attack(images, goal, victim)``.
+
+    Constructors take hyper-parameters only; victim, goal and what the attacker knows are arguments. An
+    attack needs no Lightning to craft an image.
+    """
+
+    def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
+        """Turn target labels into a goal.
+
+        Args:
+            label: uint8 ``(B, C)`` target labels.
+            ids: ids of the queries that are attacked; they seed every random choice.
+            knowledge: codes, labels and ids that the attacker knows (the database).
+            seed: the experiment's seed.
+
+        Returns:
+            the goal; without a code for an attack that needs none.
+        """
+        del ids, knowledge, seed
+        return AttackGoal(label)
+
+    @abstractmethod
+    def forward(self, images: Tensor, goal: AttackGoal, victim: Victim) -> Tensor:
+        """Craft adversarial images.
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [0, 1].
+            goal: of the same queries.
+            victim: an encoder, or a defended one.
+
+        Returns:
+            float32 ``(B, 3, H, W)`` in [0, 1], detached. An image does not depend on its batch.
+        """
+
+    def fingerprint(self) -> str:
+        """Return what identifies the result beside victim and goal: specification and weights."""
+        return hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def frozen(victim: Any) -> Iterator[Any]:
+    """Put a victim in eval mode without gradients of its parameters; restore it afterwards.
+
+    No autograd graph is kept for the parameters, so that an iteration costs one forward pass and one input
+    gradient.
+    """
+    if not isinstance(victim, nn.Module):
+        yield victim
+        return
+    modes = [(module, module.training) for module in victim.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in victim.parameters()]
+    victim.eval().requires_grad_(False)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield victim
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, flag in wanted:
+            parameter.requires_grad_(flag)

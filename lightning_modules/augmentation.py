@@ -1,0 +1,59 @@
+"""Augmentation of image tensors inside a module; several calls give several views of one batch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightning_modules.configurable import Configurable
+
+
+class Augmentation(nn.Module, Configurable):
+    """Random crop, shift and horizontal flip, with a draw of its own for every image.
+
+    Args:
+        crop: side of a random square crop in pixels; None keeps the size.
+        padding: largest shift in pixels; the border is reflected.
+        flip: probability of a horizontal flip.
+    """
+
+    def __init__(self, crop: int | None = None, padding: int = 0, flip: float = 0.0) -> None:
+        super().__init__()
+        self.crop, self.padding, self.flip = crop, padding, flip
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Augment images.
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [0, 1].
+
+        Returns:
+            float ``(B, 3, H, W)``, or ``(B, 3, crop, crop)``, in [0, 1].
+
+        Raises:
+            ValueError: the crop is larger than the images.
+        """
+        height, width = images.shape[-2:]
+        if self.padding:
+            images = F.pad(images, [self.padding] * 4, mode="reflect")
+        if self.crop is not None:
+            if self.crop > min(height, width):
+                raise ValueError(f"crop={self.crop} is larger than the images ({height} x {width})")
+            height = width = self.crop
+        images = _random_windows(images, height, width)
+        flip = torch.rand(len(images), device=images.device) < self.flip
+        return torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
+
+
+def _random_windows(images: Tensor, height: int, width: int) -> Tensor:
+    count, device = len(images), images.device
+    slack_y, slack_x = images.shape[-2] - height, images.shape[-1] - width
+    if slack_y == 0 and slack_x == 0:
+        return images
+    top = torch.randint(slack_y + 1, (count, 1, 1), device=device)
+    left = torch.randint(slack_x + 1, (count, 1, 1), device=device)
+    rows = top + torch.arange(height, device=device).view(1, -1, 1)
+    columns = left + torch.arange(width, device=device).view(1, 1, -1)
+    item = torch.arange(count, device=device).view(-1, 1, 1)
+    return images[item, :, rows, columns].permute(0, 3, 1, 2).contiguous()

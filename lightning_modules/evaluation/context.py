@@ -1,0 +1,156 @@
+"""What all cells of one hasher share: data, encoder, database codes, targets, stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+
+from lightning_modules.defences.base import digest_of_weights
+from lightning_modules.evaluation.database import DatabaseEncoding
+from lightning_modules.evaluation.plan import EvaluationPlan
+from lightning_modules.evaluation.shards import ShardDataset, shard_loader
+from lightning_modules.evaluation.stages import QuerySet, database_stage, targets_stage
+from lightning_modules.evaluation.store import ArtifactStore, Stage
+from lightning_modules.hashing import HashEncoder, HashingModule
+from lightning_modules.retrieval.targets import draw_targets
+from lightning_modules.types import CodeBook
+
+DATABASE_SHARD = 2048
+
+
+@dataclass(frozen=True)
+class HasherContext:
+    """A hasher, ready to be attacked and scored.
+
+    Attributes:
+        name: the hasher's name in the plan.
+        data: the data module, set up.
+        encoder: the trained image encoder, in eval mode.
+        digest: hash of its weights.
+        database: codes, labels and ids of the database.
+        database_stage: where the codes are stored.
+        queries: the queries in shards.
+        query_set: what cache keys know of them.
+        query_labels: uint8 ``(Q, C)`` true labels of the queries.
+        targets: uint8 ``(Q, C)`` target labels of the queries.
+        targets_stage: where they are stored.
+        store: the artefact store.
+    """
+
+    name: str
+    data: Any
+    encoder: HashEncoder
+    digest: str
+    database: CodeBook
+    database_stage: Stage
+    queries: ShardDataset
+    query_set: QuerySet
+    query_labels: Tensor
+    targets: Tensor
+    targets_stage: Stage
+    store: ArtifactStore
+
+    def target_rows(self, index: Tensor) -> Tensor:
+        """Return the target labels of the queries at these positions, on the CPU."""
+        return self.targets[index.cpu()]
+
+    def database_image(self, position: int) -> Tensor:
+        """Return one database picture, uint8 ``(3, H, W)``."""
+        image: Tensor = self.data.dataset("database")[position].image
+        return image
+
+
+def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
+    """Load a trained image encoder and check that it fits the data.
+
+    Args:
+        checkpoint: file written by ``train.py fit``; read with ``weights_only=True``.
+        data: the data module, set up.
+
+    Raises:
+        ValueError: no such file, no checkpoint of a HashingModule, or one of other classes.
+    """
+    if not Path(checkpoint).is_file():
+        raise ValueError(f"checkpoint {checkpoint!r}: no such file; train one with train.py fit")
+    module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    trained = module.facts
+    if list(trained["class_names"]) != list(data.class_names):
+        raise ValueError(
+            f"checkpoint {checkpoint!r} was trained on {trained['num_classes']} classes of "
+            f"{trained['dataset']!r}, the data set {data.dataset_name!r} has {data.num_classes} (or another order)"
+        )
+    if trained["fingerprint"] != data.fingerprint:
+        rank_zero_warn(
+            f"checkpoint {checkpoint!r} was trained on other splits of {data.dataset_name!r} (fingerprint "
+            f"{trained['fingerprint'][:12]}, now {data.fingerprint[:12]}): queries may be among its training items"
+        )
+    return module.image_encoder.eval().requires_grad_(False)
+
+
+def make_context(
+    plan: EvaluationPlan, name: str, data: Any, store: ArtifactStore, trainer: Callable[[], Trainer]
+) -> HasherContext:
+    """Load a hasher, hash its database and draw the targets, as far as that is not stored yet.
+
+    Args:
+        plan: the evaluation plan.
+        name: the hasher's name in it.
+        data: its data module, set up.
+        store: the artefact store.
+        trainer: makes a Trainer for the database.
+    """
+    encoder = load_encoder(plan.hashers[name].checkpoint, data)
+    digest = digest_of_weights(encoder)
+    facts = data.pixel_facts
+    stage = encode_database(encoder, digest, data, store, trainer)
+    queries = ShardDataset(data.dataset(plan.split), data.collate, plan.shard_size, plan.num_queries)
+    query_set = QuerySet.of(facts, plan.split, queries)
+    targets = targets_stage(store, query_set, asdict(plan.targets))
+    labels = data.labels(plan.split)
+
+    def draw() -> dict[str, Tensor]:
+        drawn = draw_targets(labels, data.ids(plan.split), data.labels("database"), **asdict(plan.targets))
+        return {"labels": drawn}
+
+    drawn = targets.shard(0, draw)["labels"]
+    targets.finish()
+    return HasherContext(
+        name=name,
+        data=data,
+        encoder=encoder,
+        digest=digest,
+        database=CodeBook(_load_codes(stage), data.labels("database"), data.ids("database")),
+        database_stage=stage,
+        queries=queries,
+        query_set=query_set,
+        query_labels=labels[: queries.total],
+        targets=drawn[: queries.total],
+        targets_stage=targets,
+        store=store,
+    )
+
+
+def encode_database(
+    encoder: HashEncoder, digest: str, data: Any, store: ArtifactStore, trainer: Callable[[], Trainer]
+) -> Stage:
+    """Hash the database shard by shard; what is stored already is not computed again."""
+    shards = ShardDataset(data.dataset("database"), data.collate, DATABASE_SHARD)
+    stage = database_stage(store, data.pixel_facts, digest, DATABASE_SHARD, len(shards))
+    if stage.missing():
+        runner = trainer()
+        loader = shard_loader(shards, runner.global_rank, runner.world_size)
+        runner.test(DatabaseEncoding(encoder, stage), loader, verbose=False)
+        runner.strategy.barrier()
+        stage.finish()
+    return stage
+
+
+def _load_codes(stage: Stage) -> Tensor:
+    return torch.cat([stage.load(shard)["codes"] for shard in range(stage.count)])

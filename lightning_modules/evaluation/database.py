@@ -1,0 +1,30 @@
+"""DatabaseEncoding: hashes a database shard by shard into the store."""
+
+from __future__ import annotations
+
+import torch
+from lightning import LightningModule
+
+from lightning_modules.evaluation.shards import Shard
+from lightning_modules.evaluation.store import Stage
+from lightning_modules.hashing import HashEncoder
+from lightning_modules.types import binarize
+
+
+class DatabaseEncoding(LightningModule):
+    """A test loop that fills a stage with database codes.
+
+    Args:
+        encoder: the hasher.
+        stage: where shards of ``{"codes": int8 (n, K)}`` go.
+    """
+
+    def __init__(self, encoder: HashEncoder, stage: Stage) -> None:
+        super().__init__()
+        self.encoder, self._stage = encoder.eval(), stage
+
+    @torch.no_grad()
+    def test_step(self, shard: Shard, batch_idx: int) -> None:
+        """Hash one shard, unless it is stored already."""
+        del batch_idx
+        self._stage.shard(shard.number, lambda: {"codes": binarize(self.encoder(shard.batch.image))})

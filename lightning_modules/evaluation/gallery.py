@@ -1,0 +1,53 @@
+"""Chooses the pictures of a report: each attack before the plan's first defence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning_modules.evaluation.plan import CLEAN
+from lightning_modules.evaluation.report.model import CaptionedPicture
+from lightning_modules.evaluation.runner import Evaluation
+from lightning_modules.galleries import can_be_watched, purification_trajectory, query_strip, retrieval_lists
+from lightning_modules.pictures import Picture
+
+
+def report_pictures(
+    evaluation: Evaluation, count: int
+) -> tuple[list[CaptionedPicture], list[CaptionedPicture], Picture | None]:
+    """Make sample strips, retrieval lists and one trajectory from the first shard of stored queries.
+
+    Args:
+        evaluation: after its run.
+        count: queries per attack.
+
+    Returns:
+        strips and lists as ``(caption, alt, picture)``, and the trajectory or None.
+    """
+    plan = evaluation.plan
+    defence_name = next(iter(plan.defences), CLEAN)
+    strips: list[CaptionedPicture] = []
+    lists: list[CaptionedPicture] = []
+    chain: Picture | None = None
+    for cell, module in evaluation.modules.items():
+        if cell.defence != defence_name or (cell.attack == CLEAN and plan.attacks):
+            continue
+        context = evaluation.contexts[cell.hasher]
+        outputs = module.outputs(context.queries[0])
+        for row in range(min(count, len(outputs.ids))):
+            title = f"{outputs.ids[row]} ({_names(context, outputs, row)}), {cell.attack}, {cell.defence}"
+            strips.append((title, f"Original, attacked, defended, differences: {title}", query_strip(outputs, row)))
+            if row < max(1, count // 2):
+                picture = retrieval_lists(module, outputs, row)
+                lists.append((title, f"Retrieved pictures before and after: {title}", picture))
+        if chain is None and can_be_watched(module.defence):
+            chain = purification_trajectory(module.defence, outputs.attacked[0], outputs.ids[0])
+    return strips, lists, chain
+
+
+def _names(context: Any, outputs: Any, row: int) -> str:
+    names = context.data.class_names
+    true, target = (
+        " + ".join(names[c] for c in labels[row].nonzero().flatten()) or "no class"
+        for labels in (outputs.label, outputs.target)
+    )
+    return f"{true}, target {target}"

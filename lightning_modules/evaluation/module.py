@@ -1,0 +1,178 @@
+"""EvaluationModule: the test loop of one cell. Attack, defend, hash, score; a shard of queries per step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from lightning_modules.attacks import Attack
+from lightning_modules.checks import round_to_8bit
+from lightning_modules.defences import Defence
+from lightning_modules.evaluation.context import HasherContext
+from lightning_modules.evaluation.per_query import PerQuery
+from lightning_modules.evaluation.plan import Cell
+from lightning_modules.evaluation.shards import Shard
+from lightning_modules.evaluation.stages import adversarial_stage, codes_stage, defended_stage
+from lightning_modules.evaluation.store import Stage
+from lightning_modules.retrieval.metrics import apply_empty_policy, average_precisions, top_n
+from lightning_modules.types import Batch, binarize
+
+FIGURES = ("map", "t_map", "anchor_t_map", "linf", "mse")
+
+
+@dataclass(frozen=True)
+class QueryOutputs:
+    """What a step shows to callbacks; all on the CPU.
+
+    Attributes:
+        ids: ids of the queries.
+        original: uint8 ``(B, 3, H, W)``.
+        attacked: uint8 ``(B, 3, H, W)``; the original where there is no attack.
+        defended: uint8 ``(B, 3, H, W)``; the attacked image where there is no defence.
+        codes: int8 ``(B, K)`` in {-1, +1} of the defended images.
+        label: uint8 ``(B, C)`` true labels.
+        target: uint8 ``(B, C)`` target labels.
+        anchor: int8 ``(B, K)`` codes that the attack aimed at, or None.
+    """
+
+    ids: tuple[str, ...]
+    original: Tensor
+    attacked: Tensor
+    defended: Tensor
+    codes: Tensor
+    label: Tensor
+    target: Tensor
+    anchor: Tensor | None
+
+
+class EvaluationModule(LightningModule):
+    """Evaluates one cell: queries are attacked, defended, hashed and ranked against the database.
+
+    Images are rounded to 8 bit after the attack and after the defence; what is stored is what is scored.
+
+    Args:
+        cell: the row of the table.
+        victim: the hasher that is scored.
+        source: the hasher that the attack was crafted on.
+        attack: None leaves the queries clean.
+        defence: None hashes them as they are.
+        seed: seed of the attack's choices.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        victim: HasherContext,
+        source: HasherContext,
+        attack: Attack | None,
+        defence: Defence | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.cell, self.context, self.source, self.seed = cell, victim, source, seed
+        self.encoder, self.source_encoder = victim.encoder, source.encoder
+        self.attack, self.defence = attack, defence
+        self.figures: Any = nn.ModuleDict({name: PerQuery() for name in FIGURES})
+        store, queries = victim.store, victim.query_set
+        self.attack_stage: Stage | None = None
+        self.defence_stage: Stage | None = None
+        if attack is not None:
+            self.attack_stage = adversarial_stage(
+                store, queries, source.targets_stage, source.database_stage, attack, seed
+            )
+        if defence is not None:
+            self.defence_stage = defended_stage(store, queries, self.attack_stage, defence)
+        images = self.defence_stage or self.attack_stage
+        self.codes_stage = codes_stage(store, queries, images, victim.digest)
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages that this cell fills, in order."""
+        return [stage for stage in (self.attack_stage, self.defence_stage, self.codes_stage) if stage is not None]
+
+    def test_step(self, shard: Shard, batch_idx: int) -> Any:
+        """Evaluate one shard of queries, score it, and return its :class:`QueryOutputs`."""
+        del batch_idx
+        outputs = self.outputs(shard)
+        self._score(shard.batch, outputs)
+        return outputs
+
+    def outputs(self, shard: Shard) -> QueryOutputs:
+        """Attack, defend and hash one shard; what is stored already is read."""
+        number, batch = shard
+        target = self.context.target_rows(batch.index)
+        attacked, anchor = self._attacked(number, batch, target)
+        defended = self._defended(number, batch, attacked)
+        codes = self.codes_stage.shard(number, lambda: {"codes": self._encode(defended)})["codes"]
+        return QueryOutputs(
+            ids=batch.ids,
+            original=round_to_8bit(batch.image).cpu(),
+            attacked=round_to_8bit(attacked).cpu(),
+            defended=round_to_8bit(defended).cpu(),
+            codes=codes,
+            label=batch.label.cpu(),
+            target=target,
+            anchor=anchor,
+        )
+
+    def _attacked(self, number: int, batch: Batch, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.attack is None or self.attack_stage is None:
+            return batch.image, None
+        attack, source = self.attack, self.source
+
+        def craft() -> dict[str, Tensor]:
+            goal = attack.aim(target, batch.ids, source.database, self.seed)
+            images = attack(batch.image, goal, self.source_encoder)
+            anchor = {} if goal.code is None else {"anchor": goal.code}
+            return {"images": round_to_8bit(images)} | anchor
+
+        stored = self.attack_stage.shard(number, craft)
+        return stored["images"].to(self.device).float() / 255, stored.get("anchor")
+
+    def _defended(self, number: int, batch: Batch, attacked: Tensor) -> Tensor:
+        if self.defence is None or self.defence_stage is None:
+            return attacked
+        defence = self.defence
+
+        @torch.no_grad()
+        def defend() -> dict[str, Tensor]:
+            return {"images": round_to_8bit(defence(attacked, batch.ids))}
+
+        return self.defence_stage.shard(number, defend)["images"].to(self.device).float() / 255
+
+    @torch.no_grad()
+    def _encode(self, images: Tensor) -> Tensor:
+        return binarize(self.encoder.eval()(images)).cpu()
+
+    def rank(self, images: Tensor, depth: int) -> Tensor:
+        """Return the database positions ``(B, depth)`` that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
+        codes = self._encode(images.to(self.device).float() / 255)
+        return top_n(codes, self.context.database.codes, depth)[0]
+
+    def _score(self, batch: Batch, outputs: QueryOutputs) -> None:
+        delta = (outputs.attacked.double() - outputs.original.double()).flatten(1) / 255
+        unaimed = torch.full((len(batch),), torch.nan)
+        anchor = outputs.anchor
+        values = {
+            "map": self._average_precisions(outputs.codes, outputs.label),
+            "t_map": self._average_precisions(outputs.codes, outputs.target),
+            "anchor_t_map": unaimed if anchor is None else self._average_precisions(anchor, outputs.target),
+            "linf": delta.abs().amax(dim=1),
+            "mse": delta.square().mean(dim=1),
+        }
+        for name, value in values.items():
+            self.figures[name].update(value, batch.index)
+
+    def _average_precisions(self, codes: Tensor, labels: Tensor) -> Tensor:
+        database = self.context.database
+        return apply_empty_policy(average_precisions(codes, labels, database.codes, database.labels))
+
+    def on_test_epoch_end(self) -> None:
+        """Gather the figures of all processes and log MAP and T-MAP."""
+        self.results = {name: metric.compute().cpu() for name, metric in self.figures.items()}
+        for name in ("map", "t_map"):
+            self.log(name, self.results[name].mean().float(), prog_bar=True, rank_zero_only=True)

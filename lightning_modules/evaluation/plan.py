@@ -1,0 +1,137 @@
+"""The evaluation plan: which data, hashers, attacks and defences are combined to which cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightning import LightningDataModule
+
+from lightning_modules.attacks import Attack
+from lightning_modules.defences import Defence
+from lightning_modules.retrieval.targets import Exclusion, TargetPool
+
+CLEAN = "none"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table.
+
+    Attributes:
+        dataset: name of the data set.
+        hasher: hasher that is evaluated.
+        source_hasher: hasher that the attack was crafted on; the same one unless the attack is transferred.
+        attack: name of the attack, or ``none``.
+        defence: name of the defence, or ``none``.
+    """
+
+    dataset: str
+    hasher: str
+    source_hasher: str
+    attack: str
+    defence: str
+
+    @property
+    def slug(self) -> str:
+        """A file name for the cell."""
+        parts = [self.dataset, self.hasher, self.attack, self.defence]
+        if self.source_hasher != self.hasher:
+            parts.insert(2, f"from-{self.source_hasher}")
+        return "_".join("".join(c if c.isalnum() else "-" for c in part).strip("-") for part in parts)
+
+
+@dataclass(frozen=True)
+class HasherEntry:
+    """A trained hasher.
+
+    Attributes:
+        dataset: name of the data set that it was trained on.
+        checkpoint: checkpoint written by ``train.py fit``.
+    """
+
+    dataset: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """How target labels are drawn; see :func:`~lightning_modules.retrieval.targets.draw_targets`."""
+
+    pool: TargetPool = "counted"
+    min_count: int = 9
+    exclude: Exclusion = "none"
+    drop_empty: bool = True
+    seed: int = 0
+
+
+@dataclass
+class EvaluationPlan:
+    """Everything that an evaluation computes.
+
+    Attributes:
+        name: title of the report.
+        output: folder of results, report, TensorBoard logs and the artefact store.
+        datasets: data modules by name.
+        hashers: trained hashers by name.
+        attacks: attacks by name; the row without attack is always there.
+        defences: defences by name; the row without defence is always there.
+        exclude: ``attack/defence`` pairs that are left out.
+        targets: how target labels are drawn.
+        seed: seed of every random choice of the attacks.
+        num_queries: evaluate on the first queries of the split only; None takes all.
+        split: split that queries are taken from; ``val`` to choose a setting, ``query`` to report it.
+        shard_size: queries per stored shard and test step.
+        summary: one sentence for the head of the report.
+    """
+
+    name: str
+    output: str
+    datasets: dict[str, LightningDataModule]
+    hashers: dict[str, HasherEntry]
+    attacks: dict[str, Attack] = field(default_factory=dict)
+    defences: dict[str, Defence] = field(default_factory=dict)
+    exclude: list[str] = field(default_factory=list)
+    targets: TargetOptions = field(default_factory=TargetOptions)
+    seed: int = 0
+    num_queries: int | None = None
+    split: str = "query"
+    shard_size: int = 50
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        for axis in (self.attacks, self.defences):
+            if CLEAN in axis:
+                raise ValueError(f"{CLEAN!r} is reserved for the row without attack or defence; rename the entry")
+        for name, hasher in self.hashers.items():
+            if hasher.dataset not in self.datasets:
+                raise ValueError(f"hasher {name!r} names data set {hasher.dataset!r}, found {sorted(self.datasets)}")
+        for pair in self.exclude:
+            attack, _, defence = pair.partition("/")
+            if attack not in {CLEAN, *self.attacks} or defence not in {CLEAN, *self.defences}:
+                raise ValueError(f"exclude {pair!r}: expected attack/defence, by the names given in the plan")
+        if self.split not in ("query", "val"):
+            raise ValueError(f"split={self.split!r}: expected 'query' or 'val'")
+        if self.shard_size < 1:
+            raise ValueError(f"shard_size={self.shard_size}: expected at least 1")
+
+    def cells(self) -> list[Cell]:
+        """Expand the plan, clean rows first."""
+        return [
+            Cell(hasher.dataset, name, name, attack, defence)
+            for name, hasher in self.hashers.items()
+            for attack in (CLEAN, *self.attacks)
+            for defence in (CLEAN, *self.defences)
+            if f"{attack}/{defence}" not in self.exclude
+        ]
+
+
+def as_row(cell: Cell) -> dict[str, Any]:
+    """Return the identifying columns of a cell in ``results.json``."""
+    return {
+        "dataset": cell.dataset,
+        "hasher": cell.hasher,
+        "source_hasher": cell.source_hasher,
+        "attack": cell.attack,
+        "defence": cell.defence,
+    }

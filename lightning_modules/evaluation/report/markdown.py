@@ -1,0 +1,104 @@
+"""The report as Markdown: the table, the facts, and the pictures as files beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from lightning_modules.evaluation.report.model import (
+    CaptionedPicture,
+    Report,
+    Row,
+    grouped,
+    interval,
+    number,
+    summary,
+)
+
+COLUMNS = (
+    ("Attack", "---"),
+    ("Defence", "---"),
+    ("MAP", "---:"),
+    ("T-MAP", "---:"),
+    ("Anchor T-MAP", "---:"),
+    ("Chance MAP", "---:"),
+    ("Chance T-MAP", "---:"),
+    ("L∞ (1/255)", "---:"),
+    ("RMSE", "---:"),
+    ("Queries", "---:"),
+    ("Seconds", "---:"),
+    ("Seed", "---:"),
+)
+
+
+def inline(text: str) -> str:
+    """Return ``text`` on one line, with every character escaped that Markdown or HTML would interpret."""
+    flat = " ".join(str(text).split())
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|#~$])", r"\\\1", flat).replace("://", "&#58;//")
+
+
+def _cells(row: Row) -> list[str]:
+    """Return the row's cells, in the order of ``COLUMNS``."""
+    return [
+        inline(row["attack"]),
+        inline(row["defence"]),
+        f"{number(row['map'])} {interval(row, 'map')}".rstrip(),
+        f"{number(row.get('t_map'))} {interval(row, 't_map')}".rstrip(),
+        number(row.get("anchor_t_map")),
+        number(row.get("chance_map")),
+        number(row.get("chance_t_map")),
+        number(row.get("linf"), 1),
+        number(row.get("rmse"), 4),
+        number(row["num_queries"], 0),
+        number(row.get("seconds"), 1),
+        inline(row["seed"]),
+    ]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of one table, its rows grouped by attack."""
+    lines = [
+        "| " + " | ".join(name for name, _ in COLUMNS) + " |",
+        "| " + " | ".join(rule for _, rule in COLUMNS) + " |",
+    ]
+    for members in grouped(rows, "attack").values():
+        lines += ["| " + " | ".join(_cells(row)) + " |" for row in members]
+    return lines
+
+
+def picture_names(report: Report) -> list[tuple[str, CaptionedPicture]]:
+    """Return every picture of the report with the file name it gets in ``pictures/``."""
+    named = [(f"sample-{place:02d}.png", item) for place, item in enumerate(report.strips, 1)]
+    named += [(f"retrieval-{place:02d}.png", item) for place, item in enumerate(report.retrieval, 1)]
+    if report.trajectory is not None:
+        alt = "States of one purification, from left to right"
+        named.append(("trajectory.png", (alt, alt, report.trajectory)))
+    return named
+
+
+def render_markdown(report: Report) -> str:
+    """Return the report as Markdown text; its pictures are expected in ``pictures/`` beside it."""
+    lines = [f"# {inline(report.title)}", "", inline(summary(report)), "", "## Results", ""]
+    for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items():
+        lines += [f"**{inline(dataset)}, {inline(hasher)}**", "", *_table(rows), ""]
+    lines += [
+        "MAP and T-MAP are fractions with their 95 % bootstrap interval over queries. High MAP: the system "
+        "answers the true query. T-MAP near the clean row: the attack failed.",
+        "",
+    ]
+    titles = {
+        "sample": "Samples",
+        "retrieval": "Retrieval before and after",
+        "trajectory": "One purification",
+    }
+    for name, (caption, alt, _) in picture_names(report):
+        title = titles.pop(re.split(r"[-.]", name)[0], None)
+        if title is not None:
+            lines += [f"## {title}", ""]
+        lines += [f"![{inline(alt)}](pictures/{name})", "", f"*{inline(caption)}*", ""]
+    if report.facts:
+        lines += ["## Facts", "", "| Fact | Value |", "| --- | --- |"]
+        lines += [f"| {inline(name)} | {inline(text)} |" for name, text in report.facts.items()]
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""From per-query figures to one row of ``results.json``, and its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lightning_modules.evaluation.intervals import bootstrap_interval
+from lightning_modules.evaluation.module import EvaluationModule
+from lightning_modules.evaluation.plan import Cell, as_row
+from lightning_modules.processes import is_first_process
+
+
+def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) -> dict[str, Any]:
+    """Sum up a finished cell.
+
+    Args:
+        module: after its test loop.
+        chance: ``map`` and ``t_map`` of a random ranking.
+        seed: the evaluation's seed.
+
+    Returns:
+        the row: names, MAP and T-MAP with 95 % bootstrap intervals over queries, T-MAP of the anchor codes
+        (the attack's upper bound, None without), chance levels, largest change in units of 1/255, root mean
+        squared change, number of queries, seed, and the seconds that its stages took when they were computed.
+    """
+    figures = module.results
+    row = as_row(module.cell)
+    for name in ("map", "t_map"):
+        values = figures[name].numpy()
+        row[name] = float(values.mean())
+        row[f"{name}_low"], row[f"{name}_high"] = bootstrap_interval(values, seed=seed)
+        row[f"chance_{name}"] = chance[name]
+    row["anchor_t_map"] = _mean_or_none(figures["anchor_t_map"])
+    attacked = module.attack is not None
+    row["linf"] = float(figures["linf"].max()) * 255 if attacked else None
+    row["rmse"] = float(figures["mse"].mean()) ** 0.5 if attacked else None
+    row["num_queries"], row["seed"] = len(figures["map"]), seed
+    row["seconds"] = round(sum(stage.seconds() for stage in module.stages), 3)
+    return row
+
+
+def failure_row(cell: Cell, error: Exception, seed: int) -> dict[str, Any]:
+    """Record a cell that failed, with its traceback."""
+    trace = "".join(traceback.format_exception(error))
+    return as_row(cell) | {"seed": seed, "error": f"{type(error).__name__}: {error}", "traceback": trace}
+
+
+class ResultFiles:
+    """``results.jsonl`` while an evaluation runs, ``results.json`` at its end; the first process writes.
+
+    Args:
+        folder: where they are written; files of an earlier run stay until the first cell is done.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row to ``results.jsonl``."""
+        mode = "a" if self.rows else "w"
+        self.rows.append(row)
+        if not is_first_process():
+            return
+        with (self.folder / "results.jsonl").open(mode) as file:
+            file.write(json.dumps(row) + "\n")
+
+    def finish(self) -> None:
+        """Write ``results.json``, replacing that of an earlier run in one step."""
+        if not is_first_process():
+            return
+        partial = self.folder / "results.json.partial"
+        partial.write_text(json.dumps(self.rows, indent=1) + "\n")
+        os.replace(partial, self.folder / "results.json")
+
+
+def _mean_or_none(values: Tensor) -> float | None:
+    mean = float(values.mean())
+    return None if mean != mean else mean

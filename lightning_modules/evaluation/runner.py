@@ -1,0 +1,97 @@
+"""Runs a plan: one Trainer.test per cell over the cached stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_modules.evaluation.context import HasherContext, make_context
+from lightning_modules.evaluation.module import EvaluationModule
+from lightning_modules.evaluation.plan import Cell, EvaluationPlan
+from lightning_modules.evaluation.results import ResultFiles, failure_row, result_row
+from lightning_modules.evaluation.shards import shard_loader
+from lightning_modules.evaluation.store import ArtifactStore
+from lightning_modules.processes import is_first_process
+from lightning_modules.retrieval.metrics import apply_empty_policy, chance_average_precisions, mean_score
+
+TrainerFactory = Callable[[Cell | None], Trainer]
+
+
+class Evaluation:
+    """An evaluation plan in execution.
+
+    Args:
+        plan: what to compute.
+        trainer: makes the Trainer of a cell, or (None) of a database.
+    """
+
+    def __init__(self, plan: EvaluationPlan, trainer: TrainerFactory) -> None:
+        self.plan, self._trainer = plan, trainer
+        self.folder = Path(plan.output)
+        self.store = ArtifactStore(self.folder / "store")
+        self.contexts: dict[str, HasherContext] = {}
+        self.modules: dict[Cell, EvaluationModule] = {}
+
+    def prepare(self) -> None:
+        """Set up data, hashers, databases and targets: whatever is wrong with them is said before any cell."""
+        for data in self.plan.datasets.values():
+            data.prepare_data()
+            data.setup("test")
+        for name, hasher in self.plan.hashers.items():
+            data = self.plan.datasets[hasher.dataset]
+            self.contexts[name] = make_context(self.plan, name, data, self.store, lambda: self._trainer(None))
+
+    def module(self, cell: Cell) -> EvaluationModule:
+        """Build the module of one cell."""
+        return EvaluationModule(
+            cell,
+            victim=self.contexts[cell.hasher],
+            source=self.contexts[cell.source_hasher],
+            attack=self.plan.attacks.get(cell.attack),
+            defence=self.plan.defences.get(cell.defence),
+            seed=self.plan.seed,
+        )
+
+    def run(self) -> list[dict[str, Any]]:
+        """Evaluate every cell; a cell that fails is recorded and the others go on.
+
+        Returns:
+            the rows of ``results.json``, in the order of the plan.
+        """
+        self.prepare()
+        files = ResultFiles(self.folder)
+        cells = self.plan.cells()
+        for number, cell in enumerate(cells, start=1):
+            rank_zero_info(f"[{number}/{len(cells)}] {cell.slug}")
+            try:
+                row = self._evaluate(cell)
+            except Exception as error:
+                row = failure_row(cell, error, self.plan.seed)
+                rank_zero_info(row["traceback"])
+            files.add(row)
+        files.finish()
+        return files.rows
+
+    def _evaluate(self, cell: Cell) -> dict[str, Any]:
+        module, context = self.module(cell), self.contexts[cell.hasher]
+        trainer = self._trainer(cell)
+        loader = shard_loader(context.queries, trainer.global_rank, trainer.world_size)
+        trainer.test(module, loader, verbose=False)
+        trainer.strategy.barrier()
+        if is_first_process():
+            for stage in module.stages:
+                stage.finish()
+        self.modules[cell] = module
+        return result_row(module, self._chance(context), self.plan.seed)
+
+    def _chance(self, context: HasherContext) -> dict[str, float]:
+        labels = context.database.labels
+        asked = {"map": context.query_labels, "t_map": context.targets}
+        return {
+            name: mean_score(apply_empty_policy(chance_average_precisions(wanted, labels)))
+            for name, wanted in asked.items()
+        }

@@ -1,0 +1,121 @@
+"""What stands at the end of an evaluation: the printed table, the report, and the plan of a dry run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_modules.evaluation.gallery import report_pictures
+from lightning_modules.evaluation.report import Report, row_key, write_report
+from lightning_modules.evaluation.runner import Evaluation
+from lightning_modules.retrieval.metrics import distance_histograms, precision_recall_curve
+
+COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "seconds")
+
+
+def print_plan(evaluation: Evaluation) -> None:
+    """Print cells with their stored and missing shards; computes database codes and targets only."""
+    evaluation.prepare()
+    for cell in evaluation.plan.cells():
+        stages = evaluation.module(cell).stages
+        states = [f"{s.facts['stage']} {s.count - len(s.missing())}/{s.count}" for s in stages]
+        print(f"{cell.slug:60s} {', '.join(states)}")
+
+
+@rank_zero_only
+def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], command: str, pictures: int) -> None:
+    """Print the table and write ``report.html`` and ``report.md``.
+
+    Args:
+        evaluation: after :meth:`Evaluation.run`.
+        rows: what it returned.
+        command: the command that made them, for the report.
+        pictures: queries whose pictures are shown.
+    """
+    print(format_table(rows))
+    good = [row for row in rows if "error" not in row]
+    if good:
+        strips, retrieval, trajectory = report_pictures(evaluation, pictures)
+        plan = evaluation.plan
+        report = Report(
+            title=plan.name,
+            rows=good,
+            curves=_curves(evaluation, good),
+            strips=strips,
+            retrieval=retrieval,
+            trajectory=trajectory,
+            facts=_facts(evaluation, command),
+            summary=plan.summary,
+        )
+        for path in write_report(report, evaluation.folder):
+            print(path)
+    print(f"tensorboard --logdir {evaluation.folder / 'tensorboard'} --samples_per_plugin images=100")
+
+
+def format_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Lay out rows for a terminal."""
+    table = [list(COLUMNS)]
+    for row in rows:
+        if "error" in row:
+            table.append([row["hasher"], row["attack"], row["defence"], "failed: " + row["error"].splitlines()[0]])
+        else:
+            table.append([_cell(row[name]) for name in COLUMNS])
+    width = [max(len(line[i]) for line in table if i < len(line) - ("failed" in line[-1])) for i in range(len(COLUMNS))]
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, width, strict=False)) for line in table)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case float():
+            return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+        case _:
+            return str(value)
+
+
+def _curves(evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> dict[Any, Any]:
+    curves = {}
+    for (cell, module), row in zip(evaluation.modules.items(), rows, strict=True):
+        context = evaluation.contexts[cell.hasher]
+        codes = torch.cat([module.codes_stage.load(shard)["codes"] for shard in range(module.codes_stage.count)])
+        database = context.database
+        counts = distance_histograms(codes, context.query_labels, database.codes, database.labels)
+        curve = precision_recall_curve(counts)
+        # Where nothing lies within a radius there is no precision to draw.
+        drawn = curve.recall > 0
+        curves[row_key(row)] = (curve.recall[drawn].numpy(), curve.precision[drawn].numpy())
+    return curves
+
+
+def _facts(evaluation: Evaluation, command: str) -> dict[str, str]:
+    plan = evaluation.plan
+    facts = {"Command": command}
+    for name, module in plan.datasets.items():
+        data: Any = module
+        facts[f"Data {name}"] = (
+            f"fingerprint {data.fingerprint[:16]}, {len(data.rows('database'))} in the database, "
+            f"{data.num_classes} classes, split {plan.split!r}"
+        )
+    for name, context in evaluation.contexts.items():
+        facts[f"Hasher {name}"] = f"{context.encoder.num_bits} bits, weights {context.digest[:16]}"
+    for kind, axis in (("Attack", plan.attacks), ("Defence", plan.defences)):
+        for name, part in axis.items():
+            facts[f"{kind} {name}"] = f"{part.spec['class_path']} {part.spec['init_args']}"
+    targets = plan.targets
+    facts["Targets"] = (
+        f"pool {targets.pool} (more than {targets.min_count} items), exclude {targets.exclude}, seed {targets.seed}"
+    )
+    facts["MAP and T-MAP"] = (
+        "mean average precision over the whole database; relevant = shares a class; ties: expectation over "
+        "random order; T-MAP takes the target label for the query's; 95 % bootstrap intervals over queries"
+    )
+    facts["Seed"] = str(plan.seed)
+    packages = ("torch", "lightning", "torchmetrics", "diffusers", "timm")
+    facts["Versions"] = f"Python {platform.python_version()}, " + ", ".join(f"{p} {version(p)}" for p in packages)
+    return facts

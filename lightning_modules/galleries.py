@@ -1,0 +1,86 @@
+"""Pictures of what an evaluation did to its queries; shared by TensorBoard and the report."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_modules.pictures import Kind, Picture, retrieval_list, strip, trajectory
+
+
+def as_picture(image: Tensor) -> Picture:
+    """Turn a uint8 tensor ``(3, H, W)`` into a uint8 picture ``(H, W, 3)``."""
+    return image.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def query_strip(outputs: Any, row: int) -> Picture:
+    """Compose original | attacked | purified | amplified differences of one query.
+
+    Args:
+        outputs: ``original``, ``attacked`` and ``defended``, each uint8 ``(B, 3, H, W)``.
+        row: which query.
+    """
+    original, attacked, defended = outputs.original[row], outputs.attacked[row], outputs.defended[row]
+    return strip(as_picture(original), as_picture(attacked), as_picture(defended))
+
+
+def retrieval_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> Picture:
+    """Compose the ranked lists of one query: of the original, the attacked and the defended image.
+
+    Frames tell a hit (shares a class with the query), the attacker's target, both, or a miss. A state that
+    equals the one before is left out.
+
+    Args:
+        module: an evaluation module: it ranks images and gives database pictures.
+        outputs: what its test step returned.
+        row: which query of it.
+        depth: images per list.
+    """
+    states = [outputs.original[row], outputs.attacked[row], outputs.defended[row]]
+    images = [image for i, image in enumerate(states) if i == 0 or not torch.equal(image, states[i - 1])]
+    lists = []
+    for image in images:
+        positions = module.rank(image[None], depth)[0].tolist()
+        hits = [as_picture(module.context.database_image(position)) for position in positions]
+        labels = module.context.database.labels[positions]
+        kinds = [_kind(label, outputs.label[row], outputs.target[row]) for label in labels]
+        lists.append(retrieval_list(as_picture(image), hits, kinds))
+    return np.concatenate(lists, axis=0)
+
+
+def can_be_watched(defence: Any) -> bool:
+    """Whether a defence shows its chain through an ``observe`` argument."""
+    return defence is not None and "observe" in inspect.signature(defence.forward).parameters
+
+
+@torch.no_grad()
+def purification_trajectory(defence: Any, attacked: Tensor, sample_id: str, columns: int = 8) -> Picture:
+    """Purify one image and show its chain: the input, x_t at evenly spread t, and the result (Figure 1).
+
+    Args:
+        defence: a purifier with an ``observe`` argument.
+        attacked: uint8 ``(3, H, W)``.
+        sample_id: its id.
+        columns: pictures of the chain.
+    """
+    seen: list[Tensor] = []
+    defence(attacked[None].float() / 255, (sample_id,), observe=lambda t, x: seen.append(x[0].cpu()))
+    spread = np.linspace(0, len(seen) - 1, min(columns, len(seen))).round().astype(int)
+    chain = [((seen[i] + 1) / 2).clamp(0, 1).mul(255).round().to(torch.uint8) for i in spread]
+    return trajectory([as_picture(image) for image in (attacked, *chain)])
+
+
+def _kind(label: Tensor, true: Tensor, target: Tensor) -> Kind:
+    match bool((label & true).any()), bool((label & target).any()):
+        case (True, True):
+            return "both"
+        case (True, False):
+            return "hit"
+        case (False, True):
+            return "target"
+        case _:
+            return "miss"

@@ -1,0 +1,8 @@
+"""Hashing networks: backbones, the hashing layer, losses and their LightningModule."""
+
+from lightning_modules.hashing.backbones import Backbone, TimmBackbone
+from lightning_modules.hashing.encoder import HashEncoder
+from lightning_modules.hashing.losses import DPSHLoss, HashingLoss
+from lightning_modules.hashing.module import HashingModule
+
+__all__ = ["Backbone", "DPSHLoss", "HashEncoder", "HashingLoss", "HashingModule", "TimmBackbone"]

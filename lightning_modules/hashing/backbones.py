@@ -1,0 +1,111 @@
+"""Image backbones: any timm model by name; pixels in [0, 1] go in, the normalisation is inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.configurable import Configurable
+
+Normalize = Literal["none", "imagenet", "model"]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module, Configurable, ABC):
+    """Maps one modality to features.
+
+    Attributes:
+        num_features: width D of the features.
+    """
+
+    num_features: int
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs, for images float ``(B, 3, H, W)`` in [0, 1], to features ``(B, D)``."""
+
+
+class TimmBackbone(Backbone):
+    """A timm model without its classifier.
+
+    With ``name="vgg11"`` and ``drop_rate=0.5`` this is the VGG-11 of the paper (Appendix E): ``features``,
+    then two 4096-wide fully connected layers with ReLU and dropout.
+
+    Args:
+        name: timm model name.
+        pretrained: load the Hub weights that timm knows for ``name``.
+        weights: local safetensors file in timm's layout, instead of the Hub.
+        drop_rate: dropout of the classifier head (0.5 in VGG-11).
+        normalize: ``none`` feeds raw [0, 1] pixels, as the ProS-GAN repository does and therefore the paper;
+            ``imagenet`` subtracts the usual mean and divides by the deviation; ``model`` uses the figures of
+            the pretrained weights.
+        small_input: replace a ResNet stem (7x7 stride 2, max pooling) by one 3x3 convolution, for pictures of
+            about 32 px.
+        model_args: further arguments of ``timm.create_model``, e.g. ``layers`` and ``channels`` of a ResNet.
+
+    Raises:
+        ValueError: unknown model, missing weights, or a stem that ``small_input`` cannot replace.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str = "vgg11",
+        pretrained: bool = False,
+        weights: str | None = None,
+        drop_rate: float = 0.0,
+        normalize: Normalize = "none",
+        small_input: bool = False,
+        model_args: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        args: dict[str, Any] = {"num_classes": 0, "drop_rate": drop_rate, **(model_args or {})}
+        if weights is not None:
+            if not Path(weights).is_file():
+                raise ValueError(f"weights={weights!r}: no such file; expected a safetensors file of timm's {name}")
+            args |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights}}
+        else:
+            args["pretrained"] = pretrained
+        try:
+            self.body = timm.create_model(name, **args)
+        except RuntimeError as error:
+            raise ValueError(f"backbone {name!r} cannot be made: {error}") from error
+        if small_input:
+            _use_small_stem(self.body, name)
+        body: Any = self.body
+        self.num_features = int(body.head_hidden_size)
+        mean, std = _normalisation(normalize, self.body)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map images float ``(B, 3, H, W)`` in [0, 1] to features ``(B, D)``."""
+        return self.body((inputs - self.mean) / self.std)
+
+
+def _normalisation(normalize: Normalize, body: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    match normalize:
+        case "none":
+            return (0.0,) * 3, (1.0,) * 3
+        case "imagenet":
+            return IMAGENET_MEAN, IMAGENET_STD
+        case "model":
+            config: Any = body.pretrained_cfg
+            return tuple(config["mean"]), tuple(config["std"])
+        case _:
+            raise ValueError(f"normalize={normalize!r}: expected 'none', 'imagenet' or 'model'")
+
+
+def _use_small_stem(body: Any, name: str) -> None:
+    if not isinstance(getattr(body, "conv1", None), nn.Conv2d) or not hasattr(body, "maxpool"):
+        raise ValueError(f"small_input=True needs a ResNet stem (conv1, maxpool); {name!r} has none")
+    body.conv1 = nn.Conv2d(body.conv1.in_channels, body.conv1.out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(body.conv1.weight, mode="fan_out", nonlinearity="relu")
+    body.maxpool = nn.Identity()

@@ -1,0 +1,47 @@
+"""HashEncoder: backbone, hashing layer, tanh. This is what is trained, attacked and defended."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.hashing.backbones import Backbone
+
+
+class HashEncoder(nn.Module):
+    """A backbone with a hashing layer: ``tanh(alpha * (W f + b))``.
+
+    The sign of a code does not depend on ``alpha > 0``; attacks lower it to keep gradients alive, HashNet
+    raises it while training.
+
+    Args:
+        backbone: maps inputs to features; it normalises by itself.
+        num_bits: code length K.
+        batch_norm: normalise the bits over the batch before the tanh. The paper's pretrained VGG-11 needs none
+            (False); a backbone trained from scratch does: without it, pairwise losses shrink all codes to the
+            saddle at zero, since features share a large common component.
+
+    Raises:
+        ValueError: ``num_bits`` is not positive.
+    """
+
+    def __init__(self, backbone: Backbone, num_bits: int, batch_norm: bool = False) -> None:
+        super().__init__()
+        if num_bits < 1:
+            raise ValueError(f"num_bits={num_bits}: expected at least 1")
+        self.backbone = backbone
+        self.hash_layer = nn.Linear(backbone.num_features, num_bits)
+        self.norm = nn.BatchNorm1d(num_bits) if batch_norm else nn.Identity()
+        self.num_bits = num_bits
+
+    def forward(self, inputs: Tensor, alpha: float = 1.0) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            inputs: for images float ``(B, 3, H, W)`` in [0, 1].
+            alpha: slope of the tanh.
+
+        Returns:
+            codes float ``(B, K)`` in (-1, 1).
+        """
+        return torch.tanh(alpha * self.norm(self.hash_layer(self.backbone(inputs)).float()))

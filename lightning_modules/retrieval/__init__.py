@@ -1,0 +1,1 @@
+"""Retrieval in Hamming space: metrics and target labels."""

@@ -1,0 +1,87 @@
+"""Target labels: one seeded list per data set, shared by every attack and every row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_modules.randomness import sample_numpy_generator
+
+TargetPool = Literal["unique", "counted", "rows"]
+Exclusion = Literal["none", "same", "overlap"]
+
+
+def draw_targets(
+    query_labels: Tensor,
+    query_ids: Sequence[str],
+    database_labels: Tensor,
+    pool: TargetPool = "counted",
+    min_count: int = 9,
+    exclude: Exclusion = "none",
+    drop_empty: bool = True,
+    seed: int = 0,
+) -> Tensor:
+    """Draw a target label for each query; a query's target depends on its id and the seed only.
+
+    Args:
+        query_labels: uint8 ``(Q, C)``.
+        query_ids: ``Q`` sample ids.
+        database_labels: uint8 ``(N, C)``.
+        pool: ``unique`` draws uniformly from the label combinations of the database (ProS-GAN), ``counted``
+            from those that more than ``min_count`` items carry (P2P and DHTA), ``rows`` from database items,
+            so that frequent combinations come up more often (TA-DCH).
+        min_count: for ``counted``; the number of items that vote for an anchor.
+        exclude: ``none`` allows any target (ProS-GAN), ``same`` not the query's own label (DHTA), ``overlap``
+            none that shares a class with it (THA).
+        drop_empty: leave out the all-zero label, which nothing can retrieve.
+        seed: seed of the list.
+
+    Returns:
+        uint8 ``(Q, C)``.
+
+    Raises:
+        ValueError: unknown option, or no target is left for a query.
+    """
+    candidates = _candidates(database_labels.cpu().numpy().astype(np.uint8), pool, min_count, drop_empty)
+    targets = [
+        _draw(candidates, label, sample_id, exclude, seed)
+        for label, sample_id in zip(query_labels.cpu().numpy().astype(np.uint8), query_ids, strict=True)
+    ]
+    return torch.from_numpy(np.stack(targets))
+
+
+def _candidates(labels: np.ndarray, pool: TargetPool, min_count: int, drop_empty: bool) -> np.ndarray:
+    unique, counts = np.unique(labels, axis=0, return_counts=True)
+    match pool:
+        case "unique":
+            found = unique
+        case "counted":
+            found = unique[counts > min_count]
+        case "rows":
+            found = labels
+        case _:
+            raise ValueError(f"pool={pool!r}: expected 'unique', 'counted' or 'rows'")
+    if drop_empty:
+        found = found[found.any(axis=1)]
+    if len(found) == 0:
+        raise ValueError(f"the target pool {pool!r} (min_count={min_count}) is empty: lower min_count")
+    return found
+
+
+def _draw(candidates: np.ndarray, label: np.ndarray, sample_id: str, exclude: Exclusion, seed: int) -> np.ndarray:
+    match exclude:
+        case "none":
+            allowed = candidates
+        case "same":
+            allowed = candidates[(candidates != label).any(axis=1)]
+        case "overlap":
+            allowed = candidates[~(candidates & label).any(axis=1)]
+        case _:
+            raise ValueError(f"exclude={exclude!r}: expected 'none', 'same' or 'overlap'")
+    if len(allowed) == 0:
+        raise ValueError(f"query {sample_id!r}: exclude={exclude!r} leaves no target; use a weaker exclusion")
+    return allowed[sample_numpy_generator(seed, "target", sample_id).integers(len(allowed))]

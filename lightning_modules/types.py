@@ -1,0 +1,125 @@
+"""The data that flows between the parts of the suite: frozen, with shapes and ranges stated once, here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+def binarize(codes: Tensor) -> Tensor:
+    """Map continuous codes to int8 codes in {-1, +1}; zero maps to +1, everywhere in the suite.
+
+    Args:
+        codes: real tensor of any shape, usually ``(B, K)`` in (-1, 1).
+
+    Returns:
+        int8 tensor of the same shape.
+    """
+    return (codes >= 0).to(torch.int8).mul_(2).sub_(1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some items of one split.
+
+    Attributes:
+        image: float32 ``(B, 3, H, W)`` in [0, 1], RGB. Normalisation happens inside the encoders only.
+        label: uint8 ``(B, C)`` multi-hot in {0, 1}.
+        index: int64 ``(B,)``, the item's position in its split (what code memories are addressed by).
+        ids: ``B`` stable sample ids; all randomness of a sample is seeded by its id, never by its position.
+        text: float32 ``(B, D)`` text features, or None.
+        captions: ``B`` raw texts, or None.
+    """
+
+    image: Tensor
+    label: Tensor
+    index: Tensor
+    ids: tuple[str, ...]
+    text: Tensor | None = None
+    captions: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the batch with every tensor on ``device`` (Lightning's transfer hook calls this)."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
+
+        text = None if self.text is None else move(self.text)
+        return replace(self, image=move(self.image), label=move(self.label), index=move(self.index), text=text)
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory (called by ``DataLoader(pin_memory=True)``)."""
+        text = None if self.text is None else self.text.pin_memory()
+        return replace(
+            self,
+            image=self.image.pin_memory(),
+            label=self.label.pin_memory(),
+            index=self.index.pin_memory(),
+            text=text,
+        )
+
+    def split(self, size: int) -> Iterator[tuple[slice, Batch]]:
+        """Yield ``(rows, part)`` for consecutive parts of at most ``size`` items."""
+        for start in range(0, len(self), size):
+            rows = slice(start, start + size)
+            text = None if self.text is None else self.text[rows]
+            captions = None if self.captions is None else self.captions[rows]
+            part = Batch(self.image[rows], self.label[rows], self.index[rows], self.ids[rows], text, captions)
+            yield rows, part
+
+
+@dataclass(frozen=True)
+class CodeBook:
+    """Binary codes of one split with what is known of its items: a database, or an attacker's knowledge.
+
+    Attributes:
+        codes: int8 ``(N, K)`` in {-1, +1}.
+        labels: uint8 ``(N, C)`` multi-hot in {0, 1}.
+        ids: ``N`` stable sample ids.
+    """
+
+    codes: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.codes), len(self.labels), len(self.ids)}
+        if len(sizes) != 1:
+            raise ValueError(
+                f"a code book needs one code, label and id per item, got {len(self.codes)} codes, "
+                f"{len(self.labels)} labels and {len(self.ids)} ids"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class AttackGoal:
+    """What an attacker wants a batch of queries to retrieve.
+
+    Attributes:
+        label: uint8 ``(B, C)``, the target label of each query.
+        code: int8 ``(B, K)`` in {-1, +1}, the anchor code standing for the target label, or None for an
+            attack that needs none.
+        text: float32 ``(B, D)`` features of a target text (TA-DCH), or None.
+    """
+
+    label: Tensor
+    code: Tensor | None = None
+    text: Tensor | None = None
+
+
+class Victim(Protocol):
+    """What is attacked: images to continuous codes. A defended encoder is a victim like any other."""
+
+    def __call__(self, images: Tensor, alpha: float = 1.0) -> Tensor:
+        """Encode ``images`` float ``(B, 3, H, W)`` in [0, 1] to ``tanh(alpha * y)``, ``(B, K)`` in (-1, 1)."""
+        ...
