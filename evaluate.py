@@ -6,6 +6,7 @@ goes on where it stopped. Results, report and TensorBoard logs are written below
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 if a cell failed."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the same greeting for every cell
     parser = make_parser()
     config = parser.parse_args(args)
     instances = parser.instantiate_classes(config)

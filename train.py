@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningCLI
 
 
 class RetPurCLI(LightningCLI):
-    """LightningCLI with the suite's defaults."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Set defaults that every run shares; a config or flag overrides them."""
-        parser.set_defaults({"seed_everything": 0})
+    """LightningCLI over the suite's modules and data modules, with a fixed default seed."""
 
 
-def main(args: ArgsType = None) -> RetPurCLI:
-    """Run the command line, or ``args`` in its place."""
+def main(args: ArgsType = None, run: bool = True) -> RetPurCLI:
+    """Run the command line.
+
+    Args:
+        args: arguments in place of those of the process.
+        run: False only builds the objects that a configuration (without sub-command) describes.
+    """
+    options: dict[str, Any] = {"overwrite": True}
     return RetPurCLI(
         model_class=LightningModule,
         datamodule_class=LightningDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        save_config_kwargs={"overwrite": True},
+        seed_everything_default=0,
+        save_config_kwargs=options,
         args=args,
+        run=run,
     )
 
 

@@ -6,15 +6,13 @@ Both run in one process, in turns. The database has the size of NUS-WIDE: 194,00
 from __future__ import annotations
 
 import json
-import os
-import statistics
-import time
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.timing import interleave, machine, median_ratio, milliseconds
 from lightning_modules.retrieval.metrics import average_precisions
 
 QUERIES, ITEMS, BITS, CLASSES = 2_000, 194_000, 32, 21
@@ -43,13 +41,7 @@ def argsort_average_precision(query: np.ndarray, label: np.ndarray, codes: np.nd
     return float(np.mean(np.arange(1, len(ranks) + 1) / ranks))
 
 
-def timed(function: Callable[[], list[float]]) -> tuple[float, list[float]]:
-    start = time.perf_counter()
-    values = function()
-    return time.perf_counter() - start, values
-
-
-def run() -> dict[str, float | int | str]:
+def run() -> list[dict[str, Any]]:
     """Return the speed-up per query (median of rounds) and what it was measured on."""
     data = make_data()
     query, label, codes, labels = (part.numpy().astype(np.float32) for part in data)
@@ -60,29 +52,26 @@ def run() -> dict[str, float | int | str]:
     def theirs() -> list[float]:
         return [argsort_average_precision(query[q], label[q], codes, labels) for q in range(SUBSET)]
 
-    ratios, our_times, their_times = [], [], []
-    for _ in range(ROUNDS):
-        (our_time, our_values), (their_time, their_values) = timed(ours), timed(theirs)
-        our_times.append(our_time / QUERIES)
-        their_times.append(their_time / SUBSET)
-        ratios.append(their_times[-1] / our_times[-1])
+    (our_times, their_times), (our_values, their_values) = interleave([ours, theirs], ROUNDS)
     difference = max(abs(a - b) for a, b in zip(our_values[:SUBSET], their_values, strict=True))
     if difference > 0.005:  # their ties fall in some order, ours in all of them
         raise RuntimeError(f"average precisions differ by {difference}: the two do not compute the same thing")
-    return {
-        "name": "hamming map / per-query argsort",
-        "ratio": round(statistics.median(ratios), 1),
-        "ours_ms_per_query": round(1e3 * statistics.median(our_times), 4),
-        "argsort_ms_per_query": round(1e3 * statistics.median(their_times), 3),
-        "largest_ap_difference": round(difference, 6),
-        "queries": QUERIES,
-        "items": ITEMS,
-        "bits": BITS,
-        "classes": CLASSES,
-        "threads": torch.get_num_threads(),
-        "cpus": os.cpu_count() or 0,
-    }
+    return [
+        {
+            "name": "hamming map / per-query argsort",
+            "ratio": round(median_ratio(their_times, our_times) * QUERIES / SUBSET, 1),
+            "ours_ms_per_query": milliseconds(our_times, QUERIES),
+            "argsort_ms_per_query": milliseconds(their_times, SUBSET),
+            "largest_ap_difference": round(difference, 6),
+            "queries": QUERIES,
+            "items": ITEMS,
+            "bits": BITS,
+            "classes": CLASSES,
+            **machine(),
+        }
+    ]
 
 
 if __name__ == "__main__":
-    print(json.dumps(run()))
+    for figure in run():
+        print(json.dumps(figure))

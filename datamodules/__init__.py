@@ -6,4 +6,11 @@ from datamodules.huggingface import HuggingFaceDataModule
 from datamodules.scenes.module import ScenesDataModule
 from datamodules.source import DataError, ItemSource
 
-__all__ = ["DataError", "FolderDataModule", "HuggingFaceDataModule", "ItemSource", "RetrievalDataModule", "ScenesDataModule"]
+__all__ = [
+    "DataError",
+    "FolderDataModule",
+    "HuggingFaceDataModule",
+    "ItemSource",
+    "RetrievalDataModule",
+    "ScenesDataModule",
+]

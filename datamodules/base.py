@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from datamodules.dataset import Item, RetrievalDataset, collate
 from datamodules.images import Resize, ResizeMode
 from datamodules.manifest import fingerprint, write_manifest
-from datamodules.source import ItemSource
+from datamodules.source import DataError, ItemSource
 from datamodules.splits import SPLIT_RULE, Splits, SplitSizes, make_splits
 from lightning_modules.types import Batch
 
@@ -61,6 +61,8 @@ class RetrievalDataModule(LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self.cache_dir = Path(cache_dir)
         self._sizes = SplitSizes(query_size, val_size, train_size, database_size)
+        if val_database_size < 1:
+            raise DataError(f"val_database_size={val_database_size}: expected at least 1 item")
         self._val_database_size, self._seed = val_database_size, split_seed
         self._resize = Resize(image_size, resize_to, resize)
         self._state: tuple[ItemSource, Splits, str] | None = None
@@ -70,12 +72,15 @@ class RetrievalDataModule(LightningDataModule):
         """Open the data set; called once per process, after ``prepare_data``."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the source, draw the splits and write the manifest; once, whatever the stage."""
+        """Open the source, draw the splits, decode one picture of each, write the manifest; once for all stages."""
         del stage
         if self._state is not None:
             return
         source = self.load_source()
         splits = make_splits(source, self._sizes, self._seed)
+        for name in ("train", "val", "query", "database"):  # unreadable pictures show now, not hours into the work
+            for row in splits[name][:1]:
+                source.image(int(row))
         mark = fingerprint(source.ids, source.labels, splits, source.class_names)
         self._state = (source, splits, mark)
         path = self.cache_dir / "manifests" / f"{source.name}-{mark[:12]}.parquet"

@@ -31,7 +31,9 @@ class FolderSource(ItemSource):
             raise DataError(f"{root}: no such folder")
         self.name, self._root = root.name, root
         self.ids = tuple(
-            sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+            sorted(
+                p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
+            )
         )
         if not self.ids:
             raise DataError(f"{root}: no pictures found ({', '.join(sorted(SUFFIXES))})")

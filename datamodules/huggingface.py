@@ -40,14 +40,24 @@ class HuggingFaceSource(ItemSource):
     ) -> None:
         self.name = name
         self._image_column, self._text_column = image_column, text_column
+        columns = list(dict.fromkeys([image_column, label_column, *([text_column] if text_column else [])]))
         for split, part in parts:
-            _check_columns(split, part, [image_column, label_column, *([text_column] if text_column else [])])
-        rows = [part.cast_column(image_column, datasets.Image(decode=False)) for _, part in parts]
-        self._rows = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
+            _check_columns(split, part, columns)
+        # A format set before save_to_disk would hand out tensors; columns that nobody reads may differ.
+        rows = [part.with_format(None).select_columns(columns) for _, part in parts]
+        rows = [part.cast_column(image_column, datasets.Image(decode=False)) for part in rows]
+        try:
+            self._rows = datasets.concatenate_datasets(rows)
+        except ValueError as error:
+            raise DataError(f"{name}: splits {[split for split, _ in parts]} differ in a column ({error})") from error
         self.ids = tuple(f"{split}-{row:07d}" for split, part in parts for row in range(len(part)))
-        features = self._rows.features[label_column]
-        self.labels, self.class_names = multi_hot(self._rows.select_columns([label_column]), label_column, features)
+        feature, labels = self._rows.features[label_column], self._rows.select_columns([label_column])
+        self.labels, self.class_names = multi_hot(labels, label_column, feature, self.ids)
         self._texts = self._rows.select_columns([text_column]) if text_column else None
+        if not self.class_names:
+            raise DataError(f"{name} column {label_column!r}: no row has a class")
+        for column in (image_column, *([text_column] if text_column else [])):
+            self._check_present(column)
         offsets, start = {}, 0
         for split, part in parts:
             offsets[split] = np.arange(start, start + len(part), dtype=np.int64)
@@ -58,15 +68,23 @@ class HuggingFaceSource(ItemSource):
         """Decode one picture; see :meth:`ItemSource.image`."""
         value = self._rows[row][self._image_column]
         name = f"{self.name} row {self.ids[row]} column {self._image_column!r}"
-        if value is None:
-            raise DataError(f"{name}: the picture is missing")
         if value["bytes"] is not None:
             return decode(value["bytes"], name)
+        if value["path"] is None:
+            raise DataError(f"{name}: the picture is missing")
         return read(Path(value["path"]))
 
     def caption(self, row: int) -> str | None:
         """Return the text of one row; see :meth:`ItemSource.caption`."""
         return None if self._texts is None else str(self._texts[row][self._text_column])
+
+    def _check_present(self, column: str) -> None:
+        values = self._rows.select_columns([column]).with_format("arrow")[:][column]
+        if values.null_count:  # known to Arrow without reading the values
+            row = values.is_null().to_pylist().index(True)
+            raise DataError(
+                f"{self.name} row {self.ids[row]} column {column!r}: no value, as in {values.null_count} rows in all"
+            )
 
 
 class HuggingFaceDataModule(RetrievalDataModule):
@@ -146,6 +164,8 @@ class HuggingFaceDataModule(RetrievalDataModule):
     def load_source(self) -> ItemSource:
         """Open the data set at ``path``."""
         found = self._load()
+        if isinstance(found, datasets.Dataset):
+            found = self._single(found)
         names = dict.fromkeys([self._splits["database_split"], self._splits["query_split"]])
         for split in names:
             if split not in found:
@@ -156,17 +176,23 @@ class HuggingFaceDataModule(RetrievalDataModule):
     def _load(self) -> Any:
         folder = Path(self.path)
         try:
-            if (folder / "dataset_dict.json").exists():
+            if any((folder / mark).exists() for mark in ("dataset_dict.json", "state.json")):
                 return datasets.load_from_disk(self.path)
-            if (folder / "state.json").exists():
-                only = datasets.load_from_disk(self.path)
-                return dict.fromkeys(self._splits.values(), only)
             return datasets.load_dataset(self.path, self._config_name, revision=self._revision)
-        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: loading scripts are refused
+        # RuntimeError: loading scripts are refused
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             raise DataError(
                 f"data path {self.path!r} cannot be loaded: expected a Hub id, a folder of parquet files or "
                 f"pictures, or an Arrow folder ({type(error).__name__}: {error})"
             ) from error
+
+    def _single(self, only: datasets.Dataset) -> dict[str, datasets.Dataset]:
+        names = set(self._splits.values())
+        if len(names) > 1:  # the same picture would be a query and an item of the database
+            raise DataError(
+                f"{self.path} is a single split: give query_split and database_split the same name, got {sorted(names)}"
+            )
+        return dict.fromkeys(names, only)
 
 
 def _check_columns(split: str, part: datasets.Dataset, wanted: list[str]) -> None:

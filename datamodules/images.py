@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from PIL import Image as PILImage
+from PIL import ImageOps
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
@@ -18,30 +21,34 @@ from datamodules.source import DataError
 
 ResizeMode = Literal["short_side", "squash"]
 
+JPEG_START = b"\xff\xd8\xff"
+
 
 def decode(data: bytes, name: str) -> Tensor:
     """Decode an encoded picture to uint8 ``(3, H, W)`` RGB.
 
-    torchvision decodes JPEG and PNG bit-identically to Pillow and faster; whatever it refuses (BMP, TIFF,
-    palettes with transparency, ...) goes through Pillow.
+    JPEG goes through torchvision, which is bit-identical to Pillow and several times faster; all else goes
+    through Pillow, because a damaged PNG makes torchvision's decoder crash the process. Pictures are turned
+    upright as their EXIF says, alpha is dropped, 16-bit pictures keep their high byte, and of an animation
+    the first frame is taken.
 
     Raises:
-        DataError: neither library can read ``data``; ``name`` says which picture it was.
+        DataError: ``data`` is no picture of a known range; ``name`` says which one it was.
     """
     if not data:
         raise DataError(f"{name}: the picture is empty (0 bytes)")
-    try:
-        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        return decode_image(buffer, mode=ImageReadMode.RGB)
-    except RuntimeError:
-        pass
+    if data.startswith(JPEG_START):
+        with suppress(RuntimeError):  # Pillow has the last word, and the better message
+            buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            return decode_image(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of palettes; the picture is converted just below
-            picture = PILImage.open(io.BytesIO(data)).convert("RGB")
-    except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
+            with PILImage.open(io.BytesIO(data)) as picture:
+                upright = _eight_bit(ImageOps.exif_transpose(picture), picture.format)
+    except Exception as error:  # Pillow lets errors of every type through for damaged files
         raise DataError(f"{name}: not a readable picture ({error})") from error
-    return vF.pil_to_tensor(picture)
+    return vF.pil_to_tensor(upright)
 
 
 def read(path: Path) -> Tensor:
@@ -57,6 +64,15 @@ def read(path: Path) -> Tensor:
     return decode(data, str(path))
 
 
+def _eight_bit(picture: PILImage.Image, stored_as: str | None) -> PILImage.Image:
+    mode = picture.mode
+    if mode.startswith("I;16") or (mode == "I" and stored_as == "PNG"):  # 16 bits; convert() would clip, not scale
+        return PILImage.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if mode in ("I", "F"):
+        raise ValueError(f"pixels of type {mode} have no known range, store 8 or 16 bits per channel")
+    return picture.convert("RGB")
+
+
 class Resize:
     """Bring pictures of any size to ``size x size``.
 
@@ -68,7 +84,9 @@ class Resize:
     """
 
     def __init__(self, size: int, resize_to: int | None = None, mode: ResizeMode = "short_side") -> None:
-        self.size, self.resize_to, self.mode = size, resize_to or size, mode
+        if size < 1:
+            raise DataError(f"image_size={size}: expected at least 1 pixel")
+        self.size, self.resize_to, self.mode = size, size if resize_to is None else resize_to, mode
         if self.resize_to < size:
             raise DataError(f"resize_to={resize_to} is below image_size={size}: nothing is left to crop from")
         target: int | list[int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,12 @@ def write_manifest(source: ItemSource, splits: Splits, path: Path, facts: dict[s
     flat = pa.array(source.labels[rows].reshape(-1))
     columns["label"] = pa.FixedSizeListArray.from_arrays(flat, source.labels.shape[1])
     table = pa.table(columns).replace_schema_metadata(dict(facts.items()))
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         pq.write_table(table, partial)
         os.replace(partial, path)
     except OSError as error:
-        raise DataError(f"{path}: the manifest cannot be written ({error.strerror})") from error
+        with suppress(OSError):
+            partial.unlink()
+        raise DataError(f"{path}: the manifest cannot be written ({error.strerror or error})") from error

@@ -59,6 +59,8 @@ def make_splits(source: ItemSource, sizes: SplitSizes, seed: int) -> Splits:
     """
     query = _take("query", _shuffled(source.query_pool, source, seed), sizes.query)
     rest = np.setdiff1d(source.database_pool, query)
+    if len(rest) == 0 < len(source.database_pool):
+        raise DataError(f"query_size={sizes.query} takes all {len(query)} items and leaves none for the database")
     pool = _shuffled(rest, source, seed)
     val = _take("val", pool, sizes.val)
     database = _take("database", pool[len(val) :], sizes.database)
@@ -69,7 +71,7 @@ def make_splits(source: ItemSource, sizes: SplitSizes, seed: int) -> Splits:
 
 
 def check_splits(splits: Splits, ids: Sequence[str]) -> None:
-    """Check that train lies inside the database and that queries and validation items lie outside.
+    """Check that train lies inside the database, and that queries and validation items share nothing with it.
 
     Raises:
         DataError: naming the split and up to five offending ids.
@@ -84,10 +86,10 @@ def check_splits(splits: Splits, ids: Sequence[str]) -> None:
     outside = np.setdiff1d(splits.train, splits.database)
     if len(outside):
         raise DataError(f"{len(outside)} training items are not in the database: {offenders(outside)}")
-    for name in ("query", "val"):
-        inside = np.intersect1d(splits[name], splits.database)
+    for name, other in (("query", "database"), ("val", "database"), ("query", "val")):
+        inside = np.intersect1d(splits[name], splits[other])
         if len(inside):
-            raise DataError(f"{len(inside)} {name} items are also in the database: {offenders(inside)}")
+            raise DataError(f"{len(inside)} {name} items are also in split {other!r}: {offenders(inside)}")
 
 
 def _shuffled(pool: np.ndarray, source: ItemSource, seed: int) -> np.ndarray:
@@ -97,6 +99,8 @@ def _shuffled(pool: np.ndarray, source: ItemSource, seed: int) -> np.ndarray:
 def _take(name: str, pool: np.ndarray, size: int | None) -> np.ndarray:
     if size is None:
         return pool
+    if size < 0:
+        raise DataError(f"{name}_size={size}: expected 0 or more")
     if size > len(pool):
         raise DataError(f"{name}_size={size}, but only {len(pool)} items are available for {name!r}")
     return pool[:size]

@@ -16,10 +16,19 @@ class Augmentation(nn.Module, Configurable):
         crop: side of a random square crop in pixels; None keeps the size.
         padding: largest shift in pixels; the border is reflected.
         flip: probability of a horizontal flip.
+
+    Raises:
+        ValueError: a crop that is not positive, a negative padding, or a probability outside [0, 1].
     """
 
     def __init__(self, crop: int | None = None, padding: int = 0, flip: float = 0.0) -> None:
         super().__init__()
+        if crop is not None and crop < 1:
+            raise ValueError(f"crop={crop}: expected a positive number of pixels, or None")
+        if padding < 0:
+            raise ValueError(f"padding={padding}: expected a number of pixels, 0 or more")
+        if not 0 <= flip <= 1:
+            raise ValueError(f"flip={flip}: expected a probability in [0, 1]")
         self.crop, self.padding, self.flip = crop, padding, flip
 
     def forward(self, images: Tensor) -> Tensor:
@@ -32,9 +41,11 @@ class Augmentation(nn.Module, Configurable):
             float ``(B, 3, H, W)``, or ``(B, 3, crop, crop)``, in [0, 1].
 
         Raises:
-            ValueError: the crop is larger than the images.
+            ValueError: the crop is larger than the images, or the padding not smaller (it reflects).
         """
         height, width = images.shape[-2:]
+        if self.padding >= min(height, width):
+            raise ValueError(f"padding={self.padding} reflects more than the images have ({height} x {width})")
         if self.padding:
             images = F.pad(images, [self.padding] * 4, mode="reflect")
         if self.crop is not None:

@@ -15,28 +15,24 @@ class Configurable:
 
     ``spec`` is ``{"class_path": ..., "init_args": {...}}`` of plain values, LightningCLI's own form, safe to
     store in a checkpoint that is read with ``weights_only=True``. Arguments that are Configurable themselves
-    are stored as their specs.
+    are stored as their specs; a constructor's ``*args`` have no names and are not recorded.
     """
 
     spec: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" not in cls.__dict__:
-            return
-        original = cls.__init__
+        original = cls.__init__  # inherited where the class has none of its own: it must record this class
         signature = inspect.signature(original)
 
         @functools.wraps(original)
         def recording_init(self: Any, *args: Any, **kwds: Any) -> None:
-            bound = signature.bind(self, *args, **kwds)
-            bound.apply_defaults()
-            init_args = {k: _plain(v) for k, v in list(bound.arguments.items())[1:]}
             # The outermost constructor wins: it is the one the user called.
             if type(self) is cls:
-                object.__setattr__(
-                    self, "spec", {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": init_args}
-                )
+                bound = signature.bind(self, *args, **kwds)
+                bound.apply_defaults()
+                class_path = f"{cls.__module__}.{cls.__qualname__}"
+                object.__setattr__(self, "spec", {"class_path": class_path, "init_args": _init_args(bound)})
             original(self, *args, **kwds)
 
         cls.__init__ = recording_init  # type: ignore[method-assign]
@@ -56,14 +52,27 @@ def build(spec: Any, base: type[T]) -> T:
         return spec
     if not isinstance(spec, dict) or "class_path" not in spec:
         raise ValueError(f"expected a {base.__name__} or its spec with a class_path, got {type(spec).__name__}")
-    module_name, _, name = spec["class_path"].rpartition(".")
+    module_name, _, name = str(spec["class_path"]).rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"class_path {spec['class_path']!r} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ValueError(f"class_path {spec['class_path']!r} is not a {base.__name__}")
     return found(**spec.get("init_args", {}))
+
+
+def _init_args(bound: inspect.BoundArguments) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in list(bound.arguments.items())[1:]:  # without self
+        match bound.signature.parameters[name].kind:
+            case inspect.Parameter.VAR_POSITIONAL:
+                pass
+            case inspect.Parameter.VAR_KEYWORD:
+                plain |= _plain(value)
+            case _:
+                plain[name] = _plain(value)
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -12,9 +12,9 @@ import datasets
 from PIL import Image
 
 from datamodules.huggingface import HuggingFaceDataModule
-from datamodules.images import ResizeMode
 from datamodules.scenes.concepts import CONCEPTS
 from datamodules.scenes.render import render_scene
+from datamodules.source import DataError
 
 # Raise it when the renderer changes what it draws: cached pictures of an older renderer are not reused.
 VERSION = 1
@@ -61,6 +61,13 @@ class ScenesDataModule(HuggingFaceDataModule):
         num_proc: int = 2,
         cache_dir: str = "data",
     ) -> None:
+        for option, value, least in (
+            ("num_images", num_images, 2),
+            ("query_size", query_size, 1),
+            ("image_size", image_size, 16),
+        ):
+            if value < least:
+                raise DataError(f"{option}={value}: expected at least {least}")
         name = f"scenes-{num_images}-{query_size}-{image_size}px-seed{seed}-v{VERSION}"
         self._folder = Path(cache_dir) / name
         self._counts = {"train": num_images, "test": query_size}
@@ -88,9 +95,16 @@ class ScenesDataModule(HuggingFaceDataModule):
         try:
             parts = {split: self._render(split, count, partial) for split, count in self._counts.items()}
             datasets.DatasetDict(parts).save_to_disk(partial / "arrow")
-            os.replace(partial / "arrow", self._folder)
+            self._publish(partial / "arrow")
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def _publish(self, made: Path) -> None:
+        try:
+            os.replace(made, self._folder)
+        except OSError as error:
+            if not (self._folder / "dataset_dict.json").exists():  # else another run was faster, with the same scenes
+                raise DataError(f"{self._folder}: the scenes cannot be kept ({error.strerror})") from error
 
     def _render(self, split: str, count: int, folder: Path) -> Any:
         names = [f"{split}-{number:07d}" for number in range(count)]

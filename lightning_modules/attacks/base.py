@@ -63,12 +63,10 @@ def frozen(victim: Any) -> Iterator[Any]:
     No autograd graph is kept for the parameters, so that an iteration costs one forward pass and one input
     gradient.
     """
-    if not isinstance(victim, nn.Module):
-        yield victim
-        return
-    modes = [(module, module.training) for module in victim.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in victim.parameters()]
-    victim.eval().requires_grad_(False)
+    root = victim if isinstance(victim, nn.Module) else nn.Module()  # a plain function has nothing to freeze
+    modes = [(module, module.training) for module in root.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in root.parameters()]
+    root.eval().requires_grad_(False)
     try:
         with torch.inference_mode(False), torch.enable_grad():
             yield victim

@@ -32,7 +32,7 @@ class IterativeCodeAttack(Attack):
         step: step size; 1 for raw and l2, e.g. 1/255 for sign.
         alpha_schedule: slope of the tanh, see :func:`~lightning_modules.attacks.schedules.alpha_at`.
         legacy_batch: divide raw gradients by this batch size, as the reference code's mean over the batch
-            does (32 there). None takes each image by itself.
+            does (32 there); of no effect on ``l2`` and ``sign``. None takes each image by itself.
         replacement: draw anchor items with replacement.
         precision: ``float32`` or ``bfloat16`` for the victim's forward and backward pass.
 
@@ -54,8 +54,10 @@ class IterativeCodeAttack(Attack):
     ) -> None:
         super().__init__()
         positive = {"num_items": num_items, "iterations": iterations, "eps": eps, "step": step}
+        if legacy_batch is not None:
+            positive["legacy_batch"] = legacy_batch
         for name, value in positive.items():
-            if value <= 0:
+            if not value > 0:  # also refuses NaN
                 raise ValueError(f"{name}={value}: expected a positive number")
         if step_rule not in ("raw", "l2", "sign"):
             raise ValueError(f"step_rule={step_rule!r}: expected 'raw', 'l2' or 'sign'")
@@ -63,7 +65,8 @@ class IterativeCodeAttack(Attack):
             raise ValueError(f"precision={precision!r}: expected 'float32' or 'bfloat16'")
         alpha_at(0, iterations, alpha_schedule)  # refuses an unknown schedule now, not in the first iteration
         self.num_items, self.iterations, self.eps = num_items, iterations, eps
-        self.step_rule, self.step = step_rule, step / (legacy_batch or 1)
+        self.step_rule = step_rule
+        self.step = step / legacy_batch if legacy_batch is not None and step_rule == "raw" else step
         self.alpha_schedule, self.replacement, self.precision = alpha_schedule, replacement, precision
 
     def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
@@ -76,9 +79,11 @@ class IterativeCodeAttack(Attack):
         check_images(images)
         if goal.code is None:
             raise ValueError("this attack needs an anchor code: call aim() first")
-        anchor = goal.code.to(images)
-        delta = torch.zeros_like(images)
         with frozen(victim) as model:
+            # Copies: autograd refuses tensors made in inference mode, as in Trainer.test.
+            images = images.detach().clone()
+            anchor = goal.code.clone().to(images)
+            delta = torch.zeros_like(images)
             for iteration in range(self.iterations):
                 alpha = alpha_at(iteration, self.iterations, self.alpha_schedule)
                 adversarial = (images + delta).requires_grad_()

@@ -21,6 +21,7 @@ class DatabaseEncoding(LightningModule):
 
     def __init__(self, encoder: HashEncoder, stage: Stage) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer shards than processes
         self.encoder, self._stage = encoder.eval(), stage
 
     @torch.no_grad()

@@ -18,10 +18,17 @@ from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.shards import Shard
 from lightning_modules.evaluation.stages import adversarial_stage, codes_stage, defended_stage
 from lightning_modules.evaluation.store import Stage
-from lightning_modules.retrieval.metrics import apply_empty_policy, average_precisions, top_n
+from lightning_modules.retrieval.metrics import (
+    DistanceHistograms,
+    apply_empty_policy,
+    distance_histograms,
+    expected_average_precisions,
+    top_n,
+)
 from lightning_modules.types import Batch, binarize
 
 FIGURES = ("map", "t_map", "anchor_t_map", "linf", "mse")
+CURVES = ("precision", "recall")  # within each Hamming radius 0..K
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,13 @@ class EvaluationModule(LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer shards than processes
         self.cell, self.context, self.source, self.seed = cell, victim, source, seed
         self.encoder, self.source_encoder = victim.encoder, source.encoder
         self.attack, self.defence = attack, defence
-        self.figures: Any = nn.ModuleDict({name: PerQuery() for name in FIGURES})
+        radii = victim.encoder.num_bits + 1
+        curves = {name: PerQuery(radii) for name in CURVES}
+        self.figures: Any = nn.ModuleDict({name: PerQuery() for name in FIGURES} | curves)
         store, queries = victim.store, victim.query_set
         self.attack_stage: Stage | None = None
         self.defence_stage: Stage | None = None
@@ -155,24 +165,33 @@ class EvaluationModule(LightningModule):
 
     def _score(self, batch: Batch, outputs: QueryOutputs) -> None:
         delta = (outputs.attacked.double() - outputs.original.double()).flatten(1) / 255
-        unaimed = torch.full((len(batch),), torch.nan)
-        anchor = outputs.anchor
+        found = self._histograms(outputs.codes, outputs.label)
+        retrieved, hits = found.total.cumsum(1), found.relevant.cumsum(1).double()
+        anchor, unaimed = outputs.anchor, torch.full((len(batch),), torch.nan)
         values = {
-            "map": self._average_precisions(outputs.codes, outputs.label),
-            "t_map": self._average_precisions(outputs.codes, outputs.target),
-            "anchor_t_map": unaimed if anchor is None else self._average_precisions(anchor, outputs.target),
+            "map": _average_precisions(found),
+            "t_map": _average_precisions(self._histograms(outputs.codes, outputs.target)),
+            "anchor_t_map": unaimed
+            if anchor is None
+            else _average_precisions(self._histograms(anchor, outputs.target)),
             "linf": delta.abs().amax(dim=1),
             "mse": delta.square().mean(dim=1),
+            "precision": hits / retrieved.clamp(min=1),
+            "recall": hits / hits[:, -1:].clamp(min=1),
         }
         for name, value in values.items():
             self.figures[name].update(value, batch.index)
 
-    def _average_precisions(self, codes: Tensor, labels: Tensor) -> Tensor:
+    def _histograms(self, codes: Tensor, labels: Tensor) -> DistanceHistograms:
         database = self.context.database
-        return apply_empty_policy(average_precisions(codes, labels, database.codes, database.labels))
+        return distance_histograms(codes, labels, database.codes, database.labels)
 
     def on_test_epoch_end(self) -> None:
         """Gather the figures of all processes and log MAP and T-MAP."""
         self.results = {name: metric.compute().cpu() for name, metric in self.figures.items()}
         for name in ("map", "t_map"):
             self.log(name, self.results[name].mean().float(), prog_bar=True, rank_zero_only=True)
+
+
+def _average_precisions(histograms: DistanceHistograms) -> Tensor:
+    return apply_empty_policy(expected_average_precisions(histograms))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
-from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_modules.evaluation.context import HasherContext, make_context
 from lightning_modules.evaluation.module import EvaluationModule
@@ -66,12 +65,12 @@ class Evaluation:
         files = ResultFiles(self.folder)
         cells = self.plan.cells()
         for number, cell in enumerate(cells, start=1):
-            rank_zero_info(f"[{number}/{len(cells)}] {cell.slug}")
+            self._say(f"[{number}/{len(cells)}] {cell.slug}")
             try:
                 row = self._evaluate(cell)
             except Exception as error:
                 row = failure_row(cell, error, self.plan.seed)
-                rank_zero_info(row["traceback"])
+                self._say(row["traceback"])
             files.add(row)
         files.finish()
         return files.rows
@@ -87,6 +86,11 @@ class Evaluation:
                 stage.finish()
         self.modules[cell] = module
         return result_row(module, self._chance(context), self.plan.seed)
+
+    @staticmethod
+    def _say(text: str) -> None:
+        if is_first_process():
+            print(text, flush=True)
 
     def _chance(self, context: HasherContext) -> dict[str, float]:
         labels = context.database.labels

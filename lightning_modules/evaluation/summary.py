@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_modules.evaluation.gallery import report_pictures
 from lightning_modules.evaluation.report import Report, row_key, write_report
 from lightning_modules.evaluation.runner import Evaluation
-from lightning_modules.retrieval.metrics import distance_histograms, precision_recall_curve
 
 COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "seconds")
 
@@ -81,15 +79,10 @@ def _cell(value: Any) -> str:
 
 def _curves(evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> dict[Any, Any]:
     curves = {}
-    for (cell, module), row in zip(evaluation.modules.items(), rows, strict=True):
-        context = evaluation.contexts[cell.hasher]
-        codes = torch.cat([module.codes_stage.load(shard)["codes"] for shard in range(module.codes_stage.count)])
-        database = context.database
-        counts = distance_histograms(codes, context.query_labels, database.codes, database.labels)
-        curve = precision_recall_curve(counts)
-        # Where nothing lies within a radius there is no precision to draw.
-        drawn = curve.recall > 0
-        curves[row_key(row)] = (curve.recall[drawn].numpy(), curve.precision[drawn].numpy())
+    for module, row in zip(evaluation.modules.values(), rows, strict=True):
+        recall, precision = (module.results[name].mean(dim=0).numpy() for name in ("recall", "precision"))
+        drawn = recall > 0  # where nothing lies within a radius there is no precision to draw
+        curves[row_key(row)] = (recall[drawn], precision[drawn])
     return curves
 
 

@@ -4,5 +4,14 @@ from lightning_modules.hashing.backbones import Backbone, TimmBackbone
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses import DPSHLoss, HashingLoss
 from lightning_modules.hashing.module import HashingModule
+from lightning_modules.hashing.pretraining import BackbonePretraining
 
-__all__ = ["Backbone", "DPSHLoss", "HashEncoder", "HashingLoss", "HashingModule", "TimmBackbone"]
+__all__ = [
+    "Backbone",
+    "BackbonePretraining",
+    "DPSHLoss",
+    "HashEncoder",
+    "HashingLoss",
+    "HashingModule",
+    "TimmBackbone",
+]

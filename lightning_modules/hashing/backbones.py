@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import timm
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lightning_modules.configurable import Configurable
@@ -25,6 +27,11 @@ class Backbone(nn.Module, Configurable, ABC):
 
     num_features: int
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The spec without pretrained weights: what a checkpoint stores, as it brings weights of its own."""
+        return self.spec
+
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs, for images float ``(B, 3, H, W)`` in [0, 1], to features ``(B, D)``."""
@@ -39,7 +46,8 @@ class TimmBackbone(Backbone):
     Args:
         name: timm model name.
         pretrained: load the Hub weights that timm knows for ``name``.
-        weights: local safetensors file in timm's layout, instead of the Hub.
+        weights: local safetensors file in timm's layout, instead of the Hub: a timm download, or the product
+            of :class:`~lightning_modules.hashing.pretraining.BackbonePretraining`.
         drop_rate: dropout of the classifier head (0.5 in VGG-11).
         normalize: ``none`` feeds raw [0, 1] pixels, as the ProS-GAN repository does and therefore the paper;
             ``imagenet`` subtracts the usual mean and divides by the deviation; ``model`` uses the figures of
@@ -66,24 +74,27 @@ class TimmBackbone(Backbone):
         model_args: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        args: dict[str, Any] = {"num_classes": 0, "drop_rate": drop_rate, **(model_args or {})}
-        if weights is not None:
-            if not Path(weights).is_file():
-                raise ValueError(f"weights={weights!r}: no such file; expected a safetensors file of timm's {name}")
-            args |= {"pretrained": True, "pretrained_cfg_overlay": {"file": weights}}
-        else:
-            args["pretrained"] = pretrained
+        args: dict[str, Any] = {"num_classes": 0, "drop_rate": drop_rate, "pretrained": pretrained}
         try:
-            self.body = timm.create_model(name, **args)
+            self.body = timm.create_model(name, **args | (model_args or {}))
         except RuntimeError as error:
             raise ValueError(f"backbone {name!r} cannot be made: {error}") from error
         if small_input:
             _use_small_stem(self.body, name)
+        if weights is not None:
+            _load_weights(self.body, name, weights)
         body: Any = self.body
         self.num_features = int(body.head_hidden_size)
         mean, std = _normalisation(normalize, self.body)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The spec without pretrained weights; see :attr:`Backbone.architecture`."""
+        blank = {"pretrained": False, "weights": None}
+        init_args = {name: blank.get(name, value) for name, value in self.spec["init_args"].items()}
+        return self.spec | {"init_args": init_args}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map images float ``(B, 3, H, W)`` in [0, 1] to features ``(B, D)``."""
@@ -101,6 +112,21 @@ def _normalisation(normalize: Normalize, body: nn.Module) -> tuple[tuple[float, 
             return tuple(config["mean"]), tuple(config["std"])
         case _:
             raise ValueError(f"normalize={normalize!r}: expected 'none', 'imagenet' or 'model'")
+
+
+def _load_weights(body: Any, name: str, path: str) -> None:
+    """Load a safetensors file; only the classifier, which the body lacks, may be left over."""
+    if not Path(path).is_file():
+        raise ValueError(f"weights={path!r}: no such file; expected a safetensors file of timm's {name}")
+    try:
+        missing, left_over = body.load_state_dict(load_file(path), strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"weights={path!r} do not fit {name!r}: {error}") from error
+    classifier = body.pretrained_cfg["classifier"]
+    prefixes = tuple(f"{part}." for part in ([classifier] if isinstance(classifier, str) else classifier))
+    left_over = [key for key in left_over if not key.startswith(prefixes)]
+    if missing or left_over:
+        raise ValueError(f"weights={path!r} do not fit {name!r}: missing {missing[:3]}, unknown {left_over[:3]}")
 
 
 def _use_small_stem(body: Any, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.hashing.backbones import Backbone
@@ -31,7 +32,7 @@ class HashEncoder(nn.Module):
             raise ValueError(f"num_bits={num_bits}: expected at least 1")
         self.backbone = backbone
         self.hash_layer = nn.Linear(backbone.num_features, num_bits)
-        self.norm = nn.BatchNorm1d(num_bits) if batch_norm else nn.Identity()
+        self.norm = BitNorm(num_bits) if batch_norm else nn.Identity()
         self.num_bits = num_bits
 
     def forward(self, inputs: Tensor, alpha: float = 1.0) -> Tensor:
@@ -45,3 +46,13 @@ class HashEncoder(nn.Module):
             codes float ``(B, K)`` in (-1, 1).
         """
         return torch.tanh(alpha * self.norm(self.hash_layer(self.backbone(inputs)).float()))
+
+
+class BitNorm(nn.BatchNorm1d):
+    """Batch normalisation that also trains on one item, the rest of an epoch: by the running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise bits ``(B, K)`` over the batch."""
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)

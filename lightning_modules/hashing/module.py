@@ -51,6 +51,9 @@ class HashingModule(LightningModule):
         lr_scheduler: called with the optimiser; stepped once per epoch.
     """
 
+    # Under Lightning's own key LightningCLI would merge these specs into the configuration, which it cannot parse.
+    CHECKPOINT_HYPER_PARAMS_KEY = "retpur_hyper_parameters"
+
     def __init__(
         self,
         image: Backbone,
@@ -68,7 +71,7 @@ class HashingModule(LightningModule):
         self.augmentation = None if augmentation is None else build(augmentation, Augmentation)
         self.save_hyperparameters(
             {
-                "image": image.spec,
+                "image": image.architecture,
                 "loss": self.loss.spec,
                 "num_bits": num_bits,
                 "batch_norm": batch_norm,
@@ -101,11 +104,10 @@ class HashingModule(LightningModule):
             "dataset": data.dataset_name,
             "fingerprint": data.fingerprint,
         }
-        self._set_up_loss(labels, facts)
+        if self.facts.get("fingerprint") != facts["fingerprint"]:  # else it was loaded, and goes on
+            self._set_up_loss(labels, facts)
 
     def _set_up_loss(self, labels: Tensor, facts: dict[str, Any]) -> None:
-        if self.facts:
-            return
         self.loss.setup(TrainingFacts(labels, self.num_bits))
         self.loss.to(self.device)
         self.facts = facts
@@ -130,7 +132,7 @@ class HashingModule(LightningModule):
         check_images(images)
         training = self.training
         self.eval()
-        codes = binarize(self(images.to(self.device)))
+        codes = binarize(self(images.to(self.image_encoder.hash_layer.weight)))
         self.train(training)
         return codes
 
@@ -191,14 +193,16 @@ class HashingModule(LightningModule):
         """Make room for the loss's buffers, and refuse weights of another problem.
 
         Raises:
-            ValueError: the checkpoint has another bit length, class count or training size.
+            ValueError: the checkpoint has another bit length, class count, training size or split.
         """
         if FACTS_KEY not in checkpoint:
             raise ValueError("this checkpoint was not written by HashingModule: it lacks its training facts")
-        found, bits = checkpoint[FACTS_KEY], checkpoint["hyper_parameters"]["num_bits"]
+        # The hyper-parameters do not tell the bits: load_from_checkpoint(path, num_bits=...) changes them.
+        found, bits = checkpoint[FACTS_KEY], len(checkpoint["state_dict"]["encoders.image.hash_layer.bias"])
         if bits != self.num_bits:
             raise ValueError(f"the checkpoint has {bits} bits, this module {self.num_bits}")
-        for key in ("num_classes", "num_train"):
+        for key in ("num_classes", "num_train", "fingerprint"):
             if self.facts and found[key] != self.facts[key]:
                 raise ValueError(f"the checkpoint was trained with {key}={found[key]}, the data has {self.facts[key]}")
-        self._set_up_loss(torch.zeros(found["num_train"], found["num_classes"], dtype=torch.uint8), found)
+        if not self.facts:
+            self._set_up_loss(torch.zeros(found["num_train"], found["num_classes"], dtype=torch.uint8), found)

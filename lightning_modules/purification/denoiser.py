@@ -62,7 +62,7 @@ class Diffusion:
 
         Raises:
             ValueError: nothing there is a diffusers U-Net, it predicts something other than noise, or its
-                weights hold NaN.
+                weights are incomplete or hold NaN.
         """
         unet, scheduler = _load_unet(path), _load_scheduler(path)
         kind = scheduler.config["prediction_type"]
@@ -80,9 +80,15 @@ def _load_unet(path: str) -> Any:
     errors: list[str] = []
     for subfolder in ("unet", None) if nested else (None,):
         try:
-            return UNet2DModel.from_pretrained(path, subfolder=subfolder)
+            unet, loading = UNet2DModel.from_pretrained(
+                path, subfolder=subfolder, low_cpu_mem_usage=False, output_loading_info=True
+            )
         except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
             errors.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            continue
+        if loading["missing_keys"]:  # diffusers would leave them at random values
+            raise ValueError(f"{path}: the weights lack {', '.join(map(repr, loading['missing_keys'][:3]))}")
+        return unet
     raise ValueError(
         f"{path!r} is no diffusers model: expected a Hub id, or a folder saved by DDPMPipeline.save_pretrained "
         f"(unet/config.json with UNet2DModel and scheduler/scheduler_config.json); {'; '.join(errors)}"

@@ -41,8 +41,12 @@ class DDPMModule(LightningModule):
         lr_scheduler: called with the optimiser, stepped once per optimiser step.
 
     Raises:
-        ValueError: a t range outside 1..T, or neither architecture nor pretrained weights.
+        ValueError: a t range outside 1..T, neither architecture nor pretrained weights, or pretrained weights of
+            another schedule.
     """
+
+    # Under Lightning's own key LightningCLI would merge these specs into the configuration, which it cannot parse.
+    CHECKPOINT_HYPER_PARAMS_KEY = "retpur_hyper_parameters"
 
     def __init__(
         self,
@@ -62,7 +66,8 @@ class DDPMModule(LightningModule):
         if not 1 <= self.t_range[0] <= self.t_range[1] <= steps:
             raise ValueError(f"t_range={self.t_range}: expected 1 <= first <= last <= steps={steps}")
         self.augmentation = None if augmentation is None else build(augmentation, Augmentation)
-        network: Any = _new_unet(unet) if pretrained is None else Diffusion.from_pretrained(pretrained).denoiser.unet
+        self.schedule = DiffusionSchedule.linear(steps)
+        network: Any = _new_unet(unet) if pretrained is None else _trained_unet(pretrained, self.schedule)
         self.save_hyperparameters(
             {
                 "unet": {k: v for k, v in network.config.items() if not k.startswith("_")},
@@ -73,7 +78,6 @@ class DDPMModule(LightningModule):
                 "augmentation": None if self.augmentation is None else self.augmentation.spec,
             }
         )
-        self.schedule = DiffusionSchedule.linear(steps)
         self.denoiser = Denoiser(network)
         self.ema = AveragedModel(self.denoiser, multi_avg_fn=_RampedAverage(ema_decay)).requires_grad_(False)
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
@@ -133,6 +137,17 @@ def _new_unet(arguments: dict[str, Any] | None) -> UNet2DModel:
         return UNet2DModel(**(arguments or {}))
     except (TypeError, ValueError) as error:
         raise ValueError(f"unet={arguments}: diffusers' UNet2DModel refuses these arguments: {error}") from error
+
+
+def _trained_unet(path: str, schedule: DiffusionSchedule) -> Any:
+    diffusion = Diffusion.from_pretrained(path)
+    betas, expected = diffusion.schedule.betas, schedule.betas
+    if len(betas) != len(expected) or not torch.allclose(betas, expected, rtol=1e-4):
+        raise ValueError(
+            f"{path}: trained with {len(betas)} steps of beta {betas[0]:.3g}..{betas[-1]:.3g}, "
+            f"expected the linear schedule of {len(expected)} steps, {expected[0]:.3g}..{expected[-1]:.3g}"
+        )
+    return diffusion.denoiser.unet.train()  # diffusers loads in eval mode, and Lightning trains in the mode it finds
 
 
 class _RampedAverage:

@@ -50,7 +50,7 @@ class DiffusionPurifier(Defence):
         precision: ``float32`` or ``bfloat16`` for the network; chain, tables and guidance stay float32.
 
     Raises:
-        ValueError: an unknown option, T_p outside 1..T, or a folder that is no diffusers model.
+        ValueError: an unknown option, T_p outside 1..T, no images per call, or a folder that is no diffusers model.
     """
 
     def __init__(
@@ -71,13 +71,15 @@ class DiffusionPurifier(Defence):
     ) -> None:
         super().__init__()
         self.options = GuidanceOptions(scale, metric, form, variance, target_noise, reduction, clip)
-        diffusion = Diffusion.from_pretrained(model) if isinstance(model, str) else model
+        diffusion = model if isinstance(model, Diffusion) else Diffusion.from_pretrained(str(model))
         self.denoiser = diffusion.denoiser.eval().requires_grad_(False)
         self.schedule = diffusion.schedule if respacing is None else diffusion.schedule.respace(respacing)
         if not 1 <= purify_steps <= len(self.schedule):
             raise ValueError(f"purify_steps={purify_steps}: expected 1..{len(self.schedule)}, the steps of the chain")
         if precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision={precision!r}: expected 'float32' or 'bfloat16'")
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}: expected at least 1")
         self.purify_steps, self.seed = purify_steps, seed
         self.batch_size, self.precision = batch_size, precision
 
@@ -116,7 +118,7 @@ class DiffusionPurifier(Defence):
             rows = slice(start, start + self.batch_size)
             noise = SampleNoise(self.seed, f"purify/{draw}", names[rows])
             parts.append(self._purify(images[rows].float(), noise, observe))
-        return torch.cat(parts)
+        return torch.cat(parts) if parts else images.float()
 
     def _purify(self, images: Tensor, noise: SampleNoise, observe: Observer | None) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):  # chain and guidance stay in float32
@@ -129,6 +131,11 @@ class DiffusionPurifier(Defence):
         enabled = self.precision == "bfloat16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
             return self.denoiser(x, timesteps)
+
+    def train(self, mode: bool = True) -> DiffusionPurifier:
+        """Stay in eval mode: the dropout of a network would be noise that belongs to no sample."""
+        del mode
+        return super().train(False)
 
     def fingerprint(self) -> str:
         """Identify the result: options and weights, not the place they were loaded from."""

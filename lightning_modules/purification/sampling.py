@@ -71,8 +71,19 @@ class GuidanceOptions:
 
 @dataclass(frozen=True)
 class ReverseStep:
-    """All numbers of one reverse step, as Python floats from float64 tables."""
+    """All numbers of one reverse step, as Python floats from float64 tables.
 
+    Attributes:
+        t: the step leads from ``x_t`` to ``x_{t-1}``.
+        timestep: what the network is told.
+        alpha_bar: ``A_t``.
+        weight_x0: weight of x0_hat in the posterior mean.
+        weight_xt: weight of x_t in the posterior mean.
+        sigma: deviation of the step's noise; 0 at t = 1.
+        guidance: factor of the gradient, ``s sigma_t^2`` of eq. 6 or ``s`` of eq. 15.
+    """
+
+    t: int
     timestep: int
     alpha_bar: float
     weight_x0: float
@@ -81,19 +92,24 @@ class ReverseStep:
     guidance: float
 
     @classmethod
-    def of(cls, schedule: DiffusionSchedule, index: int, options: GuidanceOptions) -> ReverseStep:
-        """Look up the step that leads from ``t = index + 1`` to ``t - 1``."""
-        of_x0, of_xt = schedule.posterior_weights()
-        variance = float(schedule.variances(options.variance)[index])
-        factor = float(schedule.guidance_variances(options.variance)[index])
-        return cls(
-            timestep=int(schedule.timesteps[index]),
-            alpha_bar=float(schedule.alpha_bars[index]),
-            weight_x0=float(of_x0[index]),
-            weight_xt=float(of_xt[index]),
-            sigma=variance**0.5 if index > 0 else 0.0,
-            guidance=options.scale * (factor if options.form == "posterior" else 1.0),
-        )
+    def chain(cls, schedule: DiffusionSchedule, start: int, options: GuidanceOptions) -> list[ReverseStep]:
+        """Look up the steps ``t = start, ..., 1``, in this order."""
+        timesteps, alpha_bars = schedule.timesteps.tolist(), schedule.alpha_bars.tolist()
+        of_x0, of_xt = (weights.tolist() for weights in schedule.posterior_weights())
+        variances = schedule.variances(options.variance).tolist()
+        factors = schedule.guidance_variances(options.variance).tolist()
+        return [
+            cls(
+                t=index + 1,
+                timestep=timesteps[index],
+                alpha_bar=alpha_bars[index],
+                weight_x0=of_x0[index],
+                weight_xt=of_xt[index],
+                sigma=variances[index] ** 0.5 if index > 0 else 0.0,
+                guidance=options.scale * (factors[index] if options.form == "posterior" else 1.0),
+            )
+            for index in range(start - 1, -1, -1)
+        ]
 
 
 def predict_x0(x: Tensor, noise: Tensor, alpha_bar: float, clip: bool) -> Tensor:
@@ -142,7 +158,7 @@ def guided_reverse_chain(
 
     Noise is drawn in a fixed order (start; then per step the target's and the step's), whether it is used or
     not, so that rows of a table that differ in the guidance share their noise. Where a gradient in the images
-    is asked for, every step is checkpointed: memory grows by one image per step.
+    is asked for, every step is checkpointed: memory grows by the step's three inputs, not by its network.
 
     Args:
         epsilon: predicts the noise from ``(x, timesteps)``.
@@ -159,18 +175,17 @@ def guided_reverse_chain(
     start_noise = noise(images)
     x = schedule.diffuse(images, start - 1, start_noise)
     differentiate = torch.is_grad_enabled() and images.requires_grad
-    for index in range(start - 1, -1, -1):
+    for step in ReverseStep.chain(schedule, start, options):
         if observe is not None:
-            observe(index + 1, x.detach())
+            observe(step.t, x.detach())
         fresh, z = noise(images), noise(images)
         match options.target_noise:
             case "none":
                 target = images
             case "shared":
-                target = schedule.diffuse(images, index, start_noise)
+                target = schedule.diffuse(images, step.t - 1, start_noise)
             case "fresh":
-                target = schedule.diffuse(images, index, fresh)
-        step = ReverseStep.of(schedule, index, options)
+                target = schedule.diffuse(images, step.t - 1, fresh)
         if differentiate:
             x = checkpoint(guided_step, epsilon, step, options, x, target, z, use_reentrant=False)
         else:

@@ -33,7 +33,7 @@ class HashingLoss(nn.Module, Configurable, ABC):
     """
 
     def setup(self, facts: TrainingFacts) -> None:
-        """Create what depends on the training split; called once."""
+        """Create what depends on the training split; called once for a training split."""
 
     def alpha(self, step: int) -> float:
         """Slope of the tanh at an optimiser step: the continuation of HashNet; 1 for all others."""

@@ -1,0 +1,43 @@
+"""Timing in one process, in turns: a busy machine slows both sides of a ratio alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+
+def interleave(functions: Sequence[Callable[[], Any]], rounds: int) -> tuple[list[list[float]], list[Any]]:
+    """Call functions in turns, after one round to warm up.
+
+    Returns:
+        the seconds of every call, per function, and what each function returned last.
+    """
+    seconds: list[list[float]] = [[] for _ in functions]
+    results = [function() for function in functions]
+    for turn in range(rounds):
+        for offset in range(len(functions)):
+            place = (turn + offset) % len(functions)  # every function comes first in turn
+            start = time.perf_counter()
+            results[place] = functions[place]()
+            seconds[place].append(time.perf_counter() - start)
+    return seconds, results
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Median over the rounds of ``ours / theirs``."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def milliseconds(seconds: Sequence[float], per: int = 1) -> float:
+    """Median in milliseconds, of one of ``per`` things that a call does."""
+    return round(1e3 * statistics.median(seconds) / per, 4)
+
+
+def machine() -> dict[str, int]:
+    """Return what a figure was measured with."""
+    return {"threads": torch.get_num_threads(), "cpus": os.cpu_count() or 0}

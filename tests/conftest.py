@@ -1,0 +1,43 @@
+"""A tiny trained hasher and DDPM, made once by the real command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import train
+
+CONF = Path(__file__).parent / "conf"
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Where the tiny models lie."""
+
+    data: Path
+    hasher: Path
+    ddpm: Path
+
+
+def fit(*fragments: str, root: Path, run: str, extra: tuple[str, ...] = ()) -> train.RetPurCLI:
+    """Run ``train.py fit`` on the tiny data with these fragments of tests/conf."""
+    files = [CONFIGS / "trainer/default.yaml", CONF / "tiny-data.yaml", *(CONF / name for name in fragments)]
+    args = ["fit", *(part for file in files for part in ("--config", str(file)))]
+    args += ["--data.init_args.cache_dir", str(root / "data")]
+    args += ["--trainer.logger.init_args.save_dir", str(root / run)]
+    args += ["--trainer.max_epochs=1", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+    args += ["--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu"]
+    return train.main([*args, *extra])
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """Train the tiny hasher and the tiny DDPM for one epoch."""
+    root = tmp_path_factory.mktemp("tiny")
+    fit("tiny-hasher.yaml", root=root, run="hasher")
+    export = ("--trainer.callbacks+=callbacks.ExportFolder", f"--trainer.callbacks.folder={root / 'ddpm'}")
+    fit("tiny-ddpm.yaml", root=root, run="ddpm-training", extra=export)
+    return Tiny(root / "data", root / "hasher/checkpoints/last.ckpt", root / "ddpm")

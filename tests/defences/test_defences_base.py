@@ -1,0 +1,101 @@
+"""Defences as victims: fresh noise at every call, gradients through, stable identities."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.configurable import build
+from lightning_modules.defences import Defence, DefendedEncoder, GaussianBlur, NoDefence
+from lightning_modules.defences.base import digest_of_weights
+from lightning_modules.randomness import SampleNoise
+
+
+class Jitter(Defence):
+    """Adds noise of the sample and the draw, and remembers its calls."""
+
+    def __init__(self, size: float = 0.1) -> None:
+        super().__init__()
+        self.size, self.calls = size, []
+
+    def forward(self, images: Tensor, ids: Sequence[str] | None = None, draw: int = 0) -> Tensor:
+        self.calls.append((ids, draw))
+        return images + self.size * SampleNoise(0, f"jitter/{draw}", ids)(images)
+
+
+class Summed(nn.Module):
+    def forward(self, images, alpha=1.0):
+        return torch.tanh(alpha * images.mean(dim=(2, 3)))
+
+
+def pictures(count=3):
+    return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_no_defence_returns_the_images():
+    images = pictures()
+    assert torch.equal(NoDefence()(images), images)
+    assert torch.equal(NoDefence()(images, ["a", "b", "c"], draw=3), images)
+
+
+def test_every_defence_has_a_fingerprint_of_its_specification():
+    prints = [NoDefence(), GaussianBlur(1.0), GaussianBlur(2.0), Jitter(), Jitter(0.2)]
+    assert len({one.fingerprint() for one in prints}) == 5
+    assert GaussianBlur(1.0).fingerprint() == GaussianBlur(sigma=1.0).fingerprint() == GaussianBlur().fingerprint()
+    for one in prints:
+        rebuilt = build(one.spec, Defence)
+        assert type(rebuilt) is type(one)
+        assert rebuilt.fingerprint() == one.fingerprint()
+
+
+def test_every_call_draws_fresh_noise_and_never_that_of_the_evaluation():
+    defence, images = Jitter(), pictures()
+    defended = DefendedEncoder(defence, Summed(), ["a", "b", "c"])
+    first, second = defended(images), defended(images)
+    assert defence.calls == [(("a", "b", "c"), 1), (("a", "b", "c"), 2)]
+    assert (first - second).abs().max() > 1e-4
+    assert torch.equal(first, Summed()(images + 0.1 * SampleNoise(0, "jitter/1", ["a", "b", "c"])(images)))
+    assert torch.equal(first, DefendedEncoder(Jitter(), Summed(), ["a", "b", "c"])(images))
+    assert torch.equal(second, DefendedEncoder(Jitter(), Summed(), ["a", "b", "c"], first_draw=2)(images))
+
+
+def test_alpha_reaches_the_encoder():
+    defended = DefendedEncoder(NoDefence(), Summed(), ["a", "b", "c"])
+    assert torch.equal(defended(pictures(), alpha=0.1), Summed()(pictures(), alpha=0.1))
+
+
+def test_gradients_flow_through_the_defence():
+    images = pictures().requires_grad_()
+    DefendedEncoder(GaussianBlur(1.0), Summed(), ["a", "b", "c"])(images).sum().backward()
+    assert images.grad.abs().amax(dim=(1, 2, 3)).min() > 0
+
+
+def test_defence_and_encoder_are_frozen_with_it():
+    defended = DefendedEncoder(Jitter(), nn.Linear(2, 2), ["a"])
+    assert len(list(defended.parameters())) == 2
+    assert {type(module) for module in defended.children()} == {Jitter, nn.Linear}
+
+
+def test_a_digest_stands_for_all_weights():
+    def network(seed=0):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+    reference = digest_of_weights(network())
+    assert digest_of_weights(network()) == reference
+    assert digest_of_weights(network(1)) != reference
+    for name in ("0.weight", "1.running_mean", "1.num_batches_tracked"):
+        changed = network()
+        changed.state_dict()[name].view(-1)[0].add_(1)
+        assert digest_of_weights(changed) != reference
+    wrapped = nn.Sequential(nn.Identity(), *network())
+    assert digest_of_weights(wrapped) != reference  # other names
+    strided = network()
+    strided[0].weight.data = strided[0].weight.data.to(memory_format=torch.channels_last)
+    assert digest_of_weights(strided) == reference
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_dtype_have_a_digest(dtype):
+    assert len(digest_of_weights(nn.Linear(2, 2).to(dtype))) == 64

@@ -1,0 +1,135 @@
+"""Who may import whom. Read from the source, so that nothing has to be run."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# The only files of lightning_modules that may use Lightning, each with its reason.
+LIGHTNING_FILES = {
+    "hashing.module": "a LightningModule",
+    "hashing.pretraining": "a LightningModule",
+    "purification.module": "a LightningModule",
+    "evaluation.module": "a LightningModule",
+    "evaluation.database": "a LightningModule",
+    "evaluation.context": "runs a Trainer over the database",
+    "evaluation.runner": "runs a Trainer per cell",
+    "evaluation.plan": "plans name LightningDataModules",
+    "evaluation.results": "writes what LightningModules measured, from the first process",
+    "evaluation.summary": "reports a finished evaluation, from the first process",
+    "evaluation.gallery": "shows a finished evaluation",
+    "processes": "asks Lightning for the rank",
+}
+# Lower layers never import higher ones; packages of one layer never import each other.
+LAYERS = (
+    ("types", "checks", "randomness", "configurable", "augmentation", "pictures", "processes"),
+    ("galleries", "retrieval"),
+    ("hashing",),
+    ("attacks", "defences"),
+    ("purification",),
+    ("evaluation",),
+)
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+OURS = {"lightning_modules", "datamodules", "callbacks", "train", "evaluate"}
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path):
+    """Yield every imported module; ``from a import b`` gives ``a`` and, if that is a module, ``a.b``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module
+            yield from (name for alias in node.names if (name := f"{node.module}.{alias.name}") in SOURCES)
+
+
+FILES = [*ROOT.glob("*.py"), *(path for folder in OURS for path in (ROOT / folder).rglob("*.py"))]
+SOURCES = {module_name(path): path for path in FILES}
+IMPORTS = {name: set(imports(path)) for name, path in SOURCES.items()}
+
+
+def inside(name, package):
+    return name == package or name.startswith(f"{package}.")
+
+
+def pairs(package):
+    """List ``(file, imported)`` of all imports of our own modules and of Lightning below a package."""
+    known = OURS | {"lightning", "pytorch_lightning"}
+    files = [name for name in SOURCES if inside(name, package)]
+    return [(name, other) for name in files for other in IMPORTS[name] if other.partition(".")[0] in known]
+
+
+def test_the_scan_sees_the_tree():
+    assert len(SOURCES) > 60
+    assert "lightning_modules.types" in IMPORTS["lightning_modules.attacks.base"]
+    assert {f"lightning_modules.{name}" for name in LIGHTNING_FILES} <= set(SOURCES)
+    top = {name.split(".")[1] for name in SOURCES if name.startswith("lightning_modules.")}
+    assert top == set(LAYER), "every part of lightning_modules has a layer"
+
+
+def test_pure_files_never_import_lightning():
+    allowed = {f"lightning_modules.{name}" for name in LIGHTNING_FILES}
+    for name, other in pairs("lightning_modules"):
+        if name not in allowed:
+            assert other.partition(".")[0] not in {"lightning", "pytorch_lightning"}, name
+            is_index = SOURCES[name].name == "__init__.py"
+            assert is_index or other not in allowed, f"{name} is pure, {other} is not"
+
+
+@pytest.mark.parametrize("package", ["attacks", "defences", "retrieval", "galleries", "types"])
+def test_attacks_defences_and_metrics_work_without_lightning(package):
+    """Follow all imports, those of parent packages included."""
+    seen, todo = set(), [name for name in SOURCES if inside(name, f"lightning_modules.{package}")]
+    while todo:
+        name = todo.pop()
+        if name not in seen and name in SOURCES:
+            seen.add(name)
+            todo += [*IMPORTS[name], name.rpartition(".")[0]]
+    assert not {other for name in seen for other in IMPORTS[name] if inside(other, "lightning")}
+
+
+def test_layers_import_downwards_only():
+    for name, other in pairs("lightning_modules"):
+        if name.count(".") and other.count(".") and inside(other, "lightning_modules"):
+            own, theirs = name.split(".")[1], other.split(".")[1]
+            foundations = LAYER[own] == LAYER[theirs] == 0
+            assert own == theirs or LAYER[theirs] < LAYER[own] or foundations, f"{name} imports {other}"
+
+
+def test_galleries_import_pictures_only():
+    ours = {other for _, other in pairs("lightning_modules.galleries")}
+    assert ours == {"lightning_modules.pictures"}
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("lightning_modules", ["lightning_modules", "lightning"]),
+        ("datamodules", ["datamodules", "lightning", "lightning_modules.types", "lightning_modules.randomness"]),
+        (
+            "callbacks",
+            [
+                "callbacks",
+                "lightning",
+                "lightning_modules.types",
+                "lightning_modules.pictures",
+                "lightning_modules.galleries",
+            ],
+        ),
+    ],
+)
+def test_packages_import_what_they_may(package, allowed):
+    for name, other in pairs(package):
+        assert any(inside(other, one) for one in allowed), f"{name} imports {other}"
+
+
+def test_nothing_imports_the_entry_points():
+    for name, others in IMPORTS.items():
+        assert not others & {"train", "evaluate"}, name

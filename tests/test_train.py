@@ -1,0 +1,121 @@
+"""The command line as its users call it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import train
+from lightning_modules.hashing import HashingModule
+from tests.conftest import CONF, CONFIGS, Tiny, fit
+
+DATA = sorted((CONFIGS / "data").glob("*.yaml"))
+TUNED = {
+    "small-resnet.yaml": ["hashing/dpsh.yaml"],
+    "cifar10-dpsh.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
+    "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
+    "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
+    "demo-ddpm.yaml": ["purification/ddpm-small.yaml"],
+}
+
+
+def parse(capsys: pytest.CaptureFixture[str], *fragments: str) -> dict:
+    """Parse and print a composition; nothing is built or run."""
+    files = ["trainer/default.yaml", *fragments]
+    args = ["fit", *(part for file in files for part in ("--config", str(CONFIGS / file)))]
+    with pytest.raises(SystemExit):
+        train.main([*args, "--print_config"])
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+def test_every_fragment_is_tested():
+    found = {path.name for path in (CONFIGS / "tuned").glob("*.yaml")}
+    assert found == set(TUNED)
+
+
+@pytest.mark.parametrize("data", DATA, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", TUNED)
+def test_every_documented_composition_parses(name, data, capsys):
+    config = parse(capsys, f"data/{data.name}", *TUNED[name], f"tuned/{name}")
+    assert config["model"]["class_path"].startswith("lightning_modules.")
+
+
+def test_misspelled_key_stops_before_any_work(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=("--model.init_args.num_bitz=8",))
+    assert "num_bitz" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_wrong_type_stops_before_any_work(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=("--model.init_args.num_bits=many",))
+    assert "num_bits" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_printed_config_fits_again(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        fit("tiny-hasher.yaml", root=tmp_path, run="first", extra=("--print_config",))
+    printed = tmp_path / "printed.yaml"
+    printed.write_text(capsys.readouterr().out)
+    cli = train.main(["fit", "--config", str(printed)])
+    assert cli.trainer.global_step > 0
+    assert (tmp_path / "first/checkpoints/last.ckpt").exists()
+
+
+def test_fast_dev_run(tmp_path):
+    cli = fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=("--trainer.fast_dev_run=true",))
+    assert cli.trainer.global_step == 1
+
+
+def test_resume_equals_uninterrupted(tmp_path):
+    """Two epochs in one go and in two runs end with the same weights and the same code memory."""
+    torch.use_deterministic_algorithms(True)
+    flags = ("--data.init_args.batch_size=40", "--trainer.limit_val_batches=0")
+    whole = fit("tiny-hasher.yaml", root=tmp_path, run="whole", extra=(*flags, "--trainer.max_epochs=2"))
+    fit("tiny-hasher.yaml", root=tmp_path, run="parts", extra=flags)
+    resumed = fit(
+        "tiny-hasher.yaml", root=tmp_path, run="parts", extra=(*flags, "--trainer.max_epochs=2", "--ckpt_path=last")
+    )
+    torch.use_deterministic_algorithms(False)
+    assert resumed.trainer.global_step == whole.trainer.global_step
+    ours, theirs = resumed.model.state_dict(), whole.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        # One batch holds all items, so that the order of the second epoch changes sums by rounding only.
+        torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_predict_on_an_unlabelled_folder(tiny: Tiny, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    Image.new("RGB", (20, 30), "red").save(folder / "a.png")
+    Image.new("L", (40, 17), 90).save(folder / "more/b.jpg")
+    config = tmp_path / "predict.yaml"
+    hasher = yaml.safe_load((CONF / "tiny-hasher.yaml").read_text())
+    data = {"class_path": "datamodules.FolderDataModule", "init_args": {"root": str(folder), "image_size": 16}}
+    trainer = {"logger": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    config.write_text(yaml.safe_dump(hasher | {"data": data, "trainer": trainer, "return_predictions": True}))
+    cli = train.main(["predict", "--config", str(config), "--ckpt_path", str(tiny.hasher)])
+    (batch,) = cli.trainer.predict_loop.predictions
+    assert batch["ids"] == ("a.png", "more/b.jpg")
+    assert batch["codes"].shape == (2, 8)
+    assert batch["codes"].abs().eq(1).all()
+
+
+def test_checkpoint_and_array_give_codes(tiny: Tiny):
+    module = HashingModule.load_from_checkpoint(tiny.hasher, weights_only=True)
+    codes = module.encode(torch.rand(3, 3, 16, 16))
+    assert codes.shape == (3, 8)
+    assert codes.dtype == torch.int8
+
+
+def test_every_tiny_config_is_used():
+    used = {"tiny-data.yaml", "tiny-hasher.yaml", "tiny-ddpm.yaml", "tiny-evaluation.yaml"}
+    assert {path.name for path in CONF.glob("*.yaml")} == used
+    assert Path(CONF).is_dir()
