@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: setup demo test test-all lint bench clean
+.PHONY: setup demo cifar10 test test-all lint bench clean
 
 setup: $(READY)
 
@@ -31,18 +31,41 @@ bench: $(READY)
 
 # Train a hashing network and a small DDPM on generated scenes, attack, purify, score; about a quarter of an
 # hour on two cores. A killed demo goes on where it stopped, a finished one ends in seconds.
+FIT := $(BIN)/python train.py fit --config configs/trainer/default.yaml
+SCENES := $(FIT) --config configs/data/scenes.yaml
+RESNET := --config configs/tuned/small-resnet.yaml
+
 demo: $(DEMO)/hasher/done $(DEMO)/ddpm/model_index.json
 	$(BIN)/python evaluate.py --config configs/evaluation/demo.yaml
 
-$(DEMO)/hasher/done: $(READY)
-	$(BIN)/python train.py fit --config configs/trainer/default.yaml --config configs/data/scenes.yaml \
-	    --config configs/hashing/dpsh.yaml --config configs/tuned/small-resnet.yaml \
-	    --config configs/tuned/demo-hasher.yaml
+$(DEMO)/backbone.safetensors: | $(READY)
+	$(SCENES) --config configs/hashing/pretraining.yaml $(RESNET) --config configs/tuned/demo-pretraining.yaml
+
+$(DEMO)/hasher/done: $(DEMO)/backbone.safetensors
+	$(SCENES) --config configs/hashing/dpsh.yaml $(RESNET) --config configs/tuned/demo-hasher.yaml
 	touch $@
 
-$(DEMO)/ddpm/model_index.json: $(READY)
-	$(BIN)/python train.py fit --config configs/trainer/default.yaml --config configs/data/scenes.yaml \
-	    --config configs/purification/ddpm-small.yaml --config configs/tuned/demo-ddpm.yaml
+$(DEMO)/ddpm/model_index.json: | $(READY)
+	$(SCENES) --config configs/purification/ddpm-small.yaml --config configs/tuned/demo-ddpm.yaml
+
+# The same line on photographs: CIFAR-10 from the Hub, or make cifar10 CIFAR10=FOLDER of its parquet files.
+CIFAR10 ?= uoft-cs/cifar10
+PHOTOS := runs/cifar10
+CIFAR := $(FIT) --config configs/data/cifar10.yaml --data.init_args.path $(CIFAR10)
+
+cifar10: $(PHOTOS)/hasher/done $(PHOTOS)/ddpm/model_index.json
+	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-steps.yaml --datasets.cifar10.init_args.path $(CIFAR10)
+	$(BIN)/python evaluate.py --config configs/evaluation/cifar10.yaml --datasets.cifar10.init_args.path $(CIFAR10)
+
+$(PHOTOS)/backbone.safetensors: | $(READY)
+	$(CIFAR) --config configs/hashing/pretraining.yaml $(RESNET) --config configs/tuned/cifar10-pretraining.yaml
+
+$(PHOTOS)/hasher/done: $(PHOTOS)/backbone.safetensors
+	$(CIFAR) --config configs/hashing/dpsh.yaml $(RESNET) --config configs/tuned/cifar10-dpsh.yaml
+	touch $@
+
+$(PHOTOS)/ddpm/model_index.json: | $(READY)
+	$(CIFAR) --config configs/purification/ddpm-small.yaml --config configs/tuned/cifar10-ddpm.yaml
 
 clean:
 	rm -rf runs data .pytest_cache .mypy_cache .ruff_cache

@@ -4,7 +4,7 @@ from lightning import Callback
 
 from callbacks.channels_last import ChannelsLast
 from callbacks.codes import CodeStatistics
-from callbacks.export import ExportFolder
+from callbacks.export import Export
 from callbacks.pictures import QueryPictures
 from callbacks.retrieval import RetrievalLists
 from callbacks.summary import CellSummary
@@ -14,7 +14,7 @@ __all__ = [
     "CellSummary",
     "ChannelsLast",
     "CodeStatistics",
-    "ExportFolder",
+    "Export",
     "PurificationTrajectory",
     "QueryPictures",
     "RetrievalLists",

@@ -45,6 +45,8 @@ def decode(data: bytes, name: str) -> Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of palettes; the picture is converted just below
             with PILImage.open(io.BytesIO(data)) as picture:
+                picture.verify()  # the checksums of a PNG, which decoding passes over; closes the picture
+            with PILImage.open(io.BytesIO(data)) as picture:
                 upright = _eight_bit(ImageOps.exif_transpose(picture), picture.format)
     except Exception as error:  # Pillow lets errors of every type through for damaged files
         raise DataError(f"{name}: not a readable picture ({error})") from error

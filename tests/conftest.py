@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 import train
+
+torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
 CONF = Path(__file__).parent / "conf"
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -38,6 +41,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Train the tiny hasher and the tiny DDPM for one epoch."""
     root = tmp_path_factory.mktemp("tiny")
     fit("tiny-hasher.yaml", root=root, run="hasher")
-    export = ("--trainer.callbacks+=callbacks.ExportFolder", f"--trainer.callbacks.folder={root / 'ddpm'}")
+    export = ("--trainer.callbacks+=callbacks.Export", f"--trainer.callbacks.path={root / 'ddpm'}")
     fit("tiny-ddpm.yaml", root=root, run="ddpm-training", extra=export)
     return Tiny(root / "data", root / "hasher/checkpoints/last.ckpt", root / "ddpm")

@@ -16,9 +16,11 @@ from tests.conftest import CONF, CONFIGS, Tiny, fit
 DATA = sorted((CONFIGS / "data").glob("*.yaml"))
 TUNED = {
     "small-resnet.yaml": ["hashing/dpsh.yaml"],
+    "cifar10-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
-    "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
+    "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
+    "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
     "demo-ddpm.yaml": ["purification/ddpm-small.yaml"],
 }
 
@@ -99,7 +101,7 @@ def test_predict_on_an_unlabelled_folder(tiny: Tiny, tmp_path):
     config = tmp_path / "predict.yaml"
     hasher = yaml.safe_load((CONF / "tiny-hasher.yaml").read_text())
     data = {"class_path": "datamodules.FolderDataModule", "init_args": {"root": str(folder), "image_size": 16}}
-    trainer = {"logger": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    trainer = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
     config.write_text(yaml.safe_dump(hasher | {"data": data, "trainer": trainer, "return_predictions": True}))
     cli = train.main(["predict", "--config", str(config), "--ckpt_path", str(tiny.hasher)])
     (batch,) = cli.trainer.predict_loop.predictions

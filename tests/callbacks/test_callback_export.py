@@ -1,10 +1,10 @@
-"""ExportFolder: one call at the end of a fit."""
+"""Export: one call at the end of a fit."""
 
 import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from callbacks import ExportFolder
+from callbacks import Export
 
 
 class Exported(LightningModule):
@@ -25,6 +25,6 @@ class Exported(LightningModule):
 def test_the_trained_module_is_exported_once(tmp_path):
     module, folder = Exported(), str(tmp_path / "export")
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    trainer = Trainer(max_epochs=2, callbacks=[ExportFolder(folder)], enable_checkpointing=False, **quiet)
+    trainer = Trainer(max_epochs=2, callbacks=[Export(folder)], enable_checkpointing=False, **quiet)
     trainer.fit(module, DataLoader(torch.ones(2, 1)))
     assert module.calls == [(folder, module.layer.weight.item(), 2)]

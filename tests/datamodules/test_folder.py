@@ -60,7 +60,7 @@ def test_batches(folder, workers):
 def test_resize_options_are_used(encode, tmp_path):
     halves = np.zeros((10, 40, 3), np.uint8)
     halves[:, 20:] = 200
-    halves[:, :5] = 100
+    halves[:, :8] = 100
     (tmp_path / "wide.png").write_bytes(encode(halves))
     for options, left in (({"resize": "squash"}, 100), ({}, 0)):
         loader = FolderDataModule(str(tmp_path), image_size=10, **options).predict_dataloader()
@@ -82,10 +82,9 @@ def test_a_folder_without_pictures_is_named(tmp_path):
     assert str(caught.value) == f"{tmp_path}: no pictures found ({', '.join(sorted(SUFFIXES))})"
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_file_is_named(folder, workers):
+def test_a_damaged_file_is_named(folder):
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:50])
-    module = FolderDataModule(str(folder), image_size=8, num_workers=workers)
+    module = FolderDataModule(str(folder), image_size=8)
     with pytest.raises(DataError, match=r"album/a\.png: not a readable picture"):
         list(module.predict_dataloader())
 
