@@ -76,4 +76,4 @@ class FolderDataModule(LightningDataModule):
         """Return the pictures in path order, with empty labels."""
         source = FolderSource(self._root)
         data = RetrievalDataset(source, source.query_pool, self._resize)
-        return DataLoader(data, self.batch_size, num_workers=self.num_workers, collate_fn=collate)
+        return DataLoader(data, batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=collate)

@@ -17,7 +17,7 @@ def binarize(codes: Tensor) -> Tensor:
         codes: real tensor of any shape, usually ``(B, K)`` in (-1, 1).
 
     Returns:
-        int8 tensor of the same shape.
+        int8 tensor of the same shape; NaN becomes -1, so check images and weights before.
     """
     return (codes >= 0).to(torch.int8).mul_(2).sub_(1)
 

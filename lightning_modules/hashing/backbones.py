@@ -122,7 +122,7 @@ def _load_weights(body: Any, name: str, path: str) -> None:
         missing, left_over = body.load_state_dict(load_file(path), strict=False)
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"weights={path!r} do not fit {name!r}: {error}") from error
-    classifier = body.pretrained_cfg["classifier"]
+    classifier = body.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{part}." for part in ([classifier] if isinstance(classifier, str) else classifier))
     left_over = [key for key in left_over if not key.startswith(prefixes)]
     if missing or left_over:

@@ -364,7 +364,7 @@ def test_the_same_column_may_serve_as_label_and_caption(saved, tmp_path):
 
 def test_the_source_survives_pickling(saved, tmp_path):
     module = _open(saved, tmp_path, text_column="text")
-    copy = pickle.loads(pickle.dumps(module.source))
+    copy = pickle.loads(pickle.dumps(module.source))  # noqa: S301 - our own bytes
     assert torch.equal(copy.image(14), module.source.image(14))
     assert copy.caption(14) == "test 2"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules.source import DataError
-from datamodules.splits import SplitSizes, Splits, check_splits, make_splits, seeded_order
+from datamodules.splits import Splits, SplitSizes, check_splits, make_splits, seeded_order
 
 NAMES = ("train", "val", "query", "database")
 SIZES = SplitSizes(query=6, val=5, train=8, database=12)
