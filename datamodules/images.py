@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image as PILImage
-from PIL import ImageOps
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
@@ -28,9 +27,9 @@ def decode(data: bytes, name: str) -> Tensor:
     """Decode an encoded picture to uint8 ``(3, H, W)`` RGB.
 
     JPEG goes through torchvision, which is bit-identical to Pillow and several times faster; all else goes
-    through Pillow, because a damaged PNG makes torchvision's decoder crash the process. Pictures are turned
-    upright as their EXIF says, alpha is dropped, 16-bit pictures keep their high byte, and of an animation
-    the first frame is taken.
+    through Pillow, because a damaged PNG makes torchvision's decoder crash the process. An EXIF
+    rotation is ignored, as by the reference implementations and their published results; alpha is dropped, 16-bit
+    pictures keep their high byte, and of an animation the first frame is taken.
 
     Raises:
         DataError: ``data`` is no picture of a known range; ``name`` says which one it was.
@@ -40,17 +39,17 @@ def decode(data: bytes, name: str) -> Tensor:
     if data.startswith(JPEG_START):
         with suppress(RuntimeError):  # Pillow has the last word, and the better message
             buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-            return decode_image(buffer, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+            return decode_image(buffer, mode=ImageReadMode.RGB)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of palettes; the picture is converted just below
             with PILImage.open(io.BytesIO(data)) as picture:
                 picture.verify()  # the checksums of a PNG, which decoding passes over; closes the picture
             with PILImage.open(io.BytesIO(data)) as picture:
-                upright = _eight_bit(ImageOps.exif_transpose(picture), picture.format)
+                pixels = _eight_bit(picture, picture.format)
     except Exception as error:  # Pillow lets errors of every type through for damaged files
         raise DataError(f"{name}: not a readable picture ({error})") from error
-    return vF.pil_to_tensor(upright)
+    return vF.pil_to_tensor(pixels)
 
 
 def read(path: Path) -> Tensor:

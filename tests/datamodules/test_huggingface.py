@@ -180,7 +180,7 @@ def test_a_saved_format_is_no_matter(parts, tmp_path):
 
 
 def test_columns_that_nobody_reads_may_differ(parts, tmp_path):
-    parts["test"] = parts["test"].add_column("extra", [0.5] * 5).rename_column("text", "remark")
+    parts["test"] = parts["test"].remove_columns("text").add_column("text", [0.5] * 5).add_column("more", [1] * 5)
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "uneven")
     _check_all(_open(tmp_path / "uneven", tmp_path))
 
@@ -218,6 +218,16 @@ def test_damaged_parquet_file(tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "train.parquet").write_bytes(b"PAR1 no parquet")
     assert _refused(tmp_path / "bad", tmp_path).startswith(f"data path '{tmp_path / 'bad'}' cannot be loaded: ")
+
+
+def test_damaged_second_parquet_file(parts, tmp_path):
+    (tmp_path / "bad").mkdir()
+    parts["train"].to_parquet(tmp_path / "bad" / "train-00000-of-00002.parquet")
+    whole = (tmp_path / "bad" / "train-00000-of-00002.parquet").read_bytes()
+    (tmp_path / "bad" / "train-00001-of-00002.parquet").write_bytes(whole[:-9])
+    message = _refused(tmp_path / "bad", tmp_path)
+    assert message.startswith(f"data path '{tmp_path / 'bad'}' cannot be loaded: ")
+    assert "(DatasetGenerationError: " in message
 
 
 def test_damaged_arrow_folder(saved, tmp_path):

@@ -175,5 +175,3 @@ def test_documented_plans_parse(plan: Path):
     config = parser.parse_args(["--config", str(plan)])
     assert config.attacks
     assert config.defences
-
-
