@@ -6,6 +6,7 @@ goes on where it stopped. Results, report and TensorBoard logs are written below
 
 from __future__ import annotations
 
+import argparse
 import logging
 import shlex
 import sys
@@ -13,11 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks import evaluation_callbacks
+from lightning_modules.evaluation.compose import compose
 from lightning_modules.evaluation.plan import Cell, EvaluationPlan
 from lightning_modules.evaluation.runner import Evaluation
 from lightning_modules.evaluation.summary import print_plan, write_summary
@@ -26,7 +29,7 @@ from lightning_modules.evaluation.summary import print_plan, write_summary
 def make_parser() -> ArgumentParser:
     """Return the parser of the command line."""
     parser = ArgumentParser(prog="evaluate.py", description=__doc__)
-    parser.add_argument("--config", action="config", help="YAML of an evaluation plan; several are merged in order")
+    parser.add_argument("--config", action="config", help="YAML of a plan; several are merged, and may include others")
     parser.add_argument("--dry-run", action="store_true", help="print cells and missing stages, compute nothing")
     parser.add_argument("--pictures", type=int, default=8, help="queries whose pictures are shown")
     parser.add_argument("--trainer.accelerator", type=str, default="auto")
@@ -34,6 +37,14 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--trainer.strategy", type=str, default="auto", help="e.g. ddp")
     parser.add_class_arguments(EvaluationPlan, None)
     return parser
+
+
+def merge_configs(args: Sequence[str]) -> list[str]:
+    """Replace all ``--config FILE`` by one whose value is the merged plan."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", action="append", default=[])
+    found, rest = finder.parse_known_args(args)
+    return ["--config", yaml.safe_dump(compose(found.config), sort_keys=False), *rest] if found.config else rest
 
 
 def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
@@ -61,7 +72,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 if a cell failed."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the same greeting for every cell
     parser = make_parser()
-    config = parser.parse_args(args)
+    given = sys.argv[1:] if args is None else args
+    config = parser.parse_args(merge_configs(given))
     instances = parser.instantiate_classes(config)
     fields = {name: getattr(instances, name) for name in EvaluationPlan.__dataclass_fields__}
     plan = EvaluationPlan(**fields)
@@ -70,7 +82,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print_plan(evaluation)
         return 0
     rows = evaluation.run()
-    command = "python evaluate.py " + shlex.join(sys.argv[1:] if args is None else args)
+    command = "python evaluate.py " + shlex.join(given)
     write_summary(evaluation, rows, command, config.pictures)
     return 1 if any("error" in row for row in rows) else 0
 

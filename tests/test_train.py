@@ -102,6 +102,7 @@ def test_predict_on_an_unlabelled_folder(tiny: Tiny, tmp_path):
     hasher = yaml.safe_load((CONF / "tiny-hasher.yaml").read_text())
     data = {"class_path": "datamodules.FolderDataModule", "init_args": {"root": str(folder), "image_size": 16}}
     trainer = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    trainer["default_root_dir"] = str(tmp_path)  # config.yaml goes there
     config.write_text(yaml.safe_dump(hasher | {"data": data, "trainer": trainer, "return_predictions": True}))
     cli = train.main(["predict", "--config", str(config), "--ckpt_path", str(tiny.hasher)])
     (batch,) = cli.trainer.predict_loop.predictions

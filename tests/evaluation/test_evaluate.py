@@ -171,7 +171,6 @@ def test_too_many_purify_steps_are_said_before_work(tiny: Tiny, tmp_path: Path):
 
 @pytest.mark.parametrize("plan", sorted((CONFIGS / "evaluation").glob("*.yaml")), ids=lambda path: path.stem)
 def test_documented_plans_parse(plan: Path):
-    parser = evaluate.make_parser()
-    config = parser.parse_args(["--config", str(plan)])
+    config = evaluate.make_parser().parse_args(evaluate.merge_configs(["--config", str(plan)]))
     assert config.attacks
     assert config.defences

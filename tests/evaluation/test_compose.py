@@ -1,0 +1,57 @@
+"""Plans from fragments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lightning_modules.evaluation.compose import compose, merge
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def test_merge_goes_key_by_key_and_replaces_the_rest():
+    assert merge({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}, "e": 3}) == {
+        "a": {"b": 1, "c": [2]},
+        "d": 2,
+        "e": 3,
+    }
+
+
+def test_include_at_the_top_and_inside(tmp_path):
+    write(
+        tmp_path,
+        attack="attacks: {P2P: {steps: 5, eps: 8}}",
+        data="data: {path: x, init: {size: 32, seed: 0}}",
+        plan="include: attack.yaml\nattacks: {P2P: {steps: 9}}\n"
+        "datasets: {x: {include: data.yaml#data, init: {seed: 1}}}",
+    )
+    assert compose([tmp_path / "plan.yaml"]) == {
+        "attacks": {"P2P": {"steps": 9, "eps": 8}},
+        "datasets": {"x": {"path": "x", "init": {"size": 32, "seed": 1}}},
+    }
+
+
+def test_later_files_and_later_includes_win(tmp_path):
+    write(tmp_path, a="x: {p: 1, q: 1}", b="x: {p: 2}", c="include: [a.yaml, b.yaml]", d="x: {q: 3}")
+    assert compose([tmp_path / "c.yaml", tmp_path / "d.yaml"]) == {"x": {"p": 2, "q": 3}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("include: nothing.yaml", r"nothing\.yaml, included by .*plan\.yaml: cannot be read"),
+        ("include: other.yaml#a.z", r"'other\.yaml#a\.z' names a key that other\.yaml does not have"),
+        ("include: plan.yaml", r"includes itself: plan\.yaml -> plan\.yaml"),
+        ("[1, 2]", "expected a mapping, got list"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, text, message):
+    write(tmp_path, plan=text, other="a: {b: 1}")
+    with pytest.raises(ValueError, match=message):
+        compose([tmp_path / "plan.yaml"])
