@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises for a file that is no checkpoint
 from typing import Any
 
 import torch
@@ -79,7 +80,7 @@ def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
     """
     if not Path(checkpoint).is_file():
         raise ValueError(f"checkpoint {checkpoint!r}: no such file; train one with train.py fit")
-    module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    module = _load_module(checkpoint)
     trained = module.facts
     if list(trained["class_names"]) != list(data.class_names):
         raise ValueError(
@@ -92,6 +93,20 @@ def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
             f"{trained['fingerprint'][:12]}, now {data.fingerprint[:12]}): queries may be among its training items"
         )
     return module.image_encoder.eval().requires_grad_(False)
+
+
+def _load_module(checkpoint: str) -> HashingModule:
+    try:
+        module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"checkpoint {checkpoint!r} is none of a HashingModule, written by train.py fit "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
+    for name, tensor in module.image_encoder.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"checkpoint {checkpoint!r}: weight {name!r} holds NaN or infinite values")
+    return module
 
 
 def make_context(
