@@ -25,7 +25,7 @@ class CellSummary(Callback):
         board = writer(trainer)
         if board is not None:
             for name in ("precision", "recall"):
-                for radius, value in enumerate(module.results[name].mean(dim=0).tolist()):
+                for radius, value in enumerate(module.results[name].nanmean(dim=0).tolist()):
                     board.add_scalar(f"within_radius/{name}", value, radius)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

@@ -176,7 +176,7 @@ class EvaluationModule(LightningModule):
             else _average_precisions(self._histograms(anchor, outputs.target)),
             "linf": delta.abs().amax(dim=1),
             "mse": delta.square().mean(dim=1),
-            "precision": hits / retrieved.clamp(min=1),
+            "precision": hits / retrieved,  # NaN where nothing lies within the radius
             "recall": hits / hits[:, -1:].clamp(min=1),
         }
         for name, value in values.items():

@@ -80,8 +80,8 @@ def _cell(value: Any) -> str:
 def _curves(evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> dict[Any, Any]:
     curves = {}
     for module, row in zip(evaluation.modules.values(), rows, strict=True):
-        recall, precision = (module.results[name].mean(dim=0).numpy() for name in ("recall", "precision"))
-        drawn = recall > 0  # where nothing lies within a radius there is no precision to draw
+        recall, precision = (module.results[name].nanmean(dim=0).numpy() for name in ("recall", "precision"))
+        drawn = precision == precision  # NaN: no query has anything within that radius
         curves[row_key(row)] = (recall[drawn], precision[drawn])
     return curves
 
