@@ -10,19 +10,18 @@ from lightning_modules.configurable import Configurable
 
 
 class Augmentation(nn.Module, Configurable):
-    """Random crop, shift, horizontal flip and noise, with a draw of its own for every image.
+    """Random crop, shift and horizontal flip, with a draw of its own for every image.
 
     Args:
         crop: side of a random square crop in pixels; None keeps the size.
         padding: largest shift in pixels; the border is reflected.
         flip: probability of a horizontal flip.
-        noise: largest deviation of added Gaussian noise in [0, 1] units; each image draws its own up to that.
 
     Raises:
-        ValueError: a crop that is not positive, a negative padding or noise, or a probability outside [0, 1].
+        ValueError: a crop that is not positive, a negative padding, or a probability outside [0, 1].
     """
 
-    def __init__(self, crop: int | None = None, padding: int = 0, flip: float = 0.0, noise: float = 0.0) -> None:
+    def __init__(self, crop: int | None = None, padding: int = 0, flip: float = 0.0) -> None:
         super().__init__()
         if crop is not None and crop < 1:
             raise ValueError(f"crop={crop}: expected a positive number of pixels, or None")
@@ -30,9 +29,7 @@ class Augmentation(nn.Module, Configurable):
             raise ValueError(f"padding={padding}: expected a number of pixels, 0 or more")
         if not 0 <= flip <= 1:
             raise ValueError(f"flip={flip}: expected a probability in [0, 1]")
-        if noise < 0:
-            raise ValueError(f"noise={noise}: expected a deviation of 0 or more")
-        self.crop, self.padding, self.flip, self.noise = crop, padding, flip, noise
+        self.crop, self.padding, self.flip = crop, padding, flip
 
     def forward(self, images: Tensor) -> Tensor:
         """Augment images.
@@ -57,11 +54,7 @@ class Augmentation(nn.Module, Configurable):
             height = width = self.crop
         images = _random_windows(images, height, width)
         flip = torch.rand(len(images), device=images.device) < self.flip
-        images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
-        if self.noise == 0:
-            return images
-        deviation = self.noise * torch.rand(len(images), 1, 1, 1, device=images.device)
-        return (images + deviation * torch.randn_like(images)).clamp(0, 1)
+        return torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
 
 
 def _random_windows(images: Tensor, height: int, width: int) -> Tensor:
