@@ -36,6 +36,19 @@ def fit(*fragments: str, root: Path, run: str, extra: tuple[str, ...] = ()) -> t
     return train.main([*args, *extra])
 
 
+def evaluation_arguments(tiny: Tiny, output: Path, *extra: str) -> list[str]:
+    """Return the arguments that evaluate the tiny plan with the tiny models."""
+    return [
+        "--config", str(CONF / "tiny-evaluation.yaml"),
+        "--output", str(output),
+        "--datasets.scenes.init_args.cache_dir", str(tiny.data),
+        "--hashers.DPSH.checkpoint", str(tiny.hasher),
+        "--defences.RetPur.init_args.model", str(tiny.ddpm),
+        "--trainer.accelerator", "cpu",
+        *extra,
+    ]  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Train the tiny hasher and the tiny DDPM for one epoch."""

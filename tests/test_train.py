@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 import yaml
@@ -121,4 +119,3 @@ def test_checkpoint_and_array_give_codes(tiny: Tiny):
 def test_every_tiny_config_is_used():
     used = {"tiny-data.yaml", "tiny-hasher.yaml", "tiny-ddpm.yaml", "tiny-evaluation.yaml"}
     assert {path.name for path in CONF.glob("*.yaml")} == used
-    assert Path(CONF).is_dir()

@@ -14,21 +14,10 @@ from datamodules import ScenesDataModule
 from lightning_modules.attacks import IterativeCodeAttack
 from lightning_modules.evaluation.store import Stage
 from lightning_modules.hashing import HashingModule
-from tests.conftest import CONF, CONFIGS, Tiny
+from tests.conftest import CONFIGS, Tiny
+from tests.conftest import evaluation_arguments as arguments
 
 NUMBERS = ("map", "t_map", "map_low", "map_high", "t_map_low", "t_map_high", "anchor_t_map", "linf", "rmse")
-
-
-def arguments(tiny: Tiny, output: Path, *extra: str) -> list[str]:
-    return [
-        "--config", str(CONF / "tiny-evaluation.yaml"),
-        "--output", str(output),
-        "--datasets.scenes.init_args.cache_dir", str(tiny.data),
-        "--hashers.DPSH.checkpoint", str(tiny.hasher),
-        "--defences.RetPur.init_args.model", str(tiny.ddpm),
-        "--trainer.accelerator", "cpu",
-        *extra,
-    ]  # fmt: skip
 
 
 def rows(output: Path) -> list[dict]:

@@ -10,23 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CONF, Tiny
+from tests.conftest import Tiny, evaluation_arguments
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(tiny: Tiny, output: Path, devices: int) -> list[dict]:
-    command = [
-        sys.executable, str(ROOT / "evaluate.py"),
-        "--config", str(CONF / "tiny-evaluation.yaml"),
-        "--output", str(output),
-        "--datasets.scenes.init_args.cache_dir", str(tiny.data),
-        "--hashers.DPSH.checkpoint", str(tiny.hasher),
-        "--defences.RetPur.init_args.model", str(tiny.ddpm),
-        "--trainer.accelerator", "cpu",
-        "--trainer.devices", str(devices),
-        *(["--trainer.strategy", "ddp"] if devices > 1 else []),
-    ]  # fmt: skip
+    flags = ["--trainer.devices", str(devices), *(["--trainer.strategy", "ddp"] if devices > 1 else [])]
+    command = [sys.executable, str(ROOT / "evaluate.py"), *evaluation_arguments(tiny, output, *flags)]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
     )
