@@ -1,16 +1,22 @@
 """Data modules: every data set in the same four splits, decoded on access."""
 
 from datamodules.base import RetrievalDataModule
+from datamodules.dataset import Loading
 from datamodules.folder import FolderDataModule
 from datamodules.huggingface import HuggingFaceDataModule
+from datamodules.images import Pixels
 from datamodules.scenes.module import ScenesDataModule
 from datamodules.source import DataError, ItemSource
+from datamodules.splits import SplitSizes
 
 __all__ = [
     "DataError",
     "FolderDataModule",
     "HuggingFaceDataModule",
     "ItemSource",
+    "Loading",
+    "Pixels",
     "RetrievalDataModule",
     "ScenesDataModule",
+    "SplitSizes",
 ]

@@ -11,12 +11,15 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import Item, RetrievalDataset, collate
-from datamodules.images import Resize, ResizeMode
+from datamodules.dataset import Item, Loading, RetrievalDataset, collate
+from datamodules.images import Pixels, Resize
 from datamodules.manifest import fingerprint, write_manifest
 from datamodules.source import DataError, ItemSource
-from datamodules.splits import SPLIT_RULE, Splits, SplitSizes, make_splits
+from datamodules.splits import SPLIT_NAMES, SPLIT_RULE, Splits, SplitSizes, make_splits
 from lightning_modules.types import Batch
+
+# Frozen, hence shared.
+DEFAULT_PIXELS, DEFAULT_SPLITS, DEFAULT_LOADER = Pixels(), SplitSizes(), Loading()
 
 
 class RetrievalDataModule(LightningDataModule):
@@ -27,44 +30,25 @@ class RetrievalDataModule(LightningDataModule):
     unshuffled.
 
     Args:
-        image_size: side of the pictures in pixels.
-        resize_to: side before the centre crop (paper: 256 before 224); default ``image_size``.
-        resize: ``short_side`` or ``squash``.
-        query_size: number of queries; None takes the whole query pool.
-        val_size: number of validation queries, taken out of the database pool.
-        train_size: number of training items, a subset of the database; None takes the whole database.
-        database_size: number of database items; None takes all that are left.
-        val_database_size: part of the database that validation ranks; the test always ranks all of it.
-        split_seed: seed of the split rule ``retpur-v1``.
-        batch_size: items per batch and device.
-        num_workers: loader processes.
+        pixels: size of the pictures.
+        splits: sizes of the splits, and their seed.
+        loader: batch size and workers.
         cache_dir: folder for manifests and generated data.
     """
 
     def __init__(
         self,
-        image_size: int = 224,
-        resize_to: int | None = None,
-        resize: ResizeMode = "short_side",
-        query_size: int | None = 1000,
-        val_size: int = 500,
-        train_size: int | None = 5000,
-        database_size: int | None = None,
-        val_database_size: int = 5000,
-        split_seed: int = 0,
-        batch_size: int = 32,
-        num_workers: int = 0,
+        pixels: Pixels = DEFAULT_PIXELS,
+        splits: SplitSizes = DEFAULT_SPLITS,
+        loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
     ) -> None:
         super().__init__()
-        self.image_size = image_size
-        self.batch_size, self.num_workers = batch_size, num_workers
+        if splits.val_database < 1:
+            raise DataError(f"splits.val_database={splits.val_database}: expected at least 1 item")
+        self.pixels, self.loader = pixels, loader
         self.cache_dir = Path(cache_dir)
-        self._sizes = SplitSizes(query_size, val_size, train_size, database_size)
-        if val_database_size < 1:
-            raise DataError(f"val_database_size={val_database_size}: expected at least 1 item")
-        self._val_database_size, self._seed = val_database_size, split_seed
-        self._resize = Resize(image_size, resize_to, resize)
+        self._sizes, self._resize = splits, Resize(pixels)
         self._state: tuple[ItemSource, Splits, str] | None = None
 
     @abstractmethod
@@ -77,15 +61,15 @@ class RetrievalDataModule(LightningDataModule):
         if self._state is not None:
             return
         source = self.load_source()
-        splits = make_splits(source, self._sizes, self._seed)
-        for name in ("train", "val", "query", "database"):  # unreadable pictures show now, not hours into the work
+        splits = make_splits(source, self._sizes)
+        for name in SPLIT_NAMES:  # unreadable pictures show now, not hours into the work
             for row in splits[name][:1]:
                 source.image(int(row))
         mark = fingerprint(source.ids, source.labels, splits, source.class_names)
         self._state = (source, splits, mark)
         path = self.cache_dir / "manifests" / f"{source.name}-{mark[:12]}.parquet"
         if not path.exists():
-            facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._seed), "name": source.name}
+            facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._sizes.seed), "name": source.name}
             write_manifest(source, splits, path, facts | {"class_names": "\x1f".join(source.class_names)})
 
     @property
@@ -107,13 +91,7 @@ class RetrievalDataModule(LightningDataModule):
     @property
     def pixel_facts(self) -> dict[str, object]:
         """What the pixels of every split depend on: for cache keys."""
-        resize = self._resize
-        return {
-            "fingerprint": self.fingerprint,
-            "image_size": resize.size,
-            "resize_to": resize.resize_to,
-            "mode": resize.mode,
-        }
+        return {"fingerprint": self.fingerprint, **self.pixels.facts}
 
     @property
     def fingerprint(self) -> str:
@@ -131,7 +109,7 @@ class RetrievalDataModule(LightningDataModule):
         return len(self.class_names)
 
     def rows(self, split: str) -> np.ndarray:
-        """Return the source rows of a split, ascending."""
+        """Return the source rows of a split, ascending; ``val_database`` is the database without ``val``."""
         return self._ready[1][split]
 
     def labels(self, split: str) -> Tensor:
@@ -152,32 +130,21 @@ class RetrievalDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return the shuffled training items."""
-        return self._loader(self.dataset("train"), shuffle=True)
+        return self.loader.over(self.dataset("train"), shuffle=True)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Return ``[part of the database, validation queries]``."""
-        database = self.dataset("database")
-        keep = min(self._val_database_size, len(database))
+        """Return ``[part of the database without the validation queries, validation queries]``."""
+        database = self.dataset("val_database")
+        keep = min(self._sizes.val_database, len(database))
         # Evenly spread, so that a database sorted by class is still represented.
         spread = np.linspace(0, len(database) - 1, keep).astype(np.int64)
         database = RetrievalDataset(self.source, database.rows[spread], self._resize)
-        return [self._loader(database), self._loader(self.dataset("val"))]
+        return [self.loader.over(database), self.loader.over(self.dataset("val"))]
 
     def test_dataloader(self) -> list[DataLoader]:
         """Return ``[database, queries]``."""
-        return [self._loader(self.dataset("database")), self._loader(self.dataset("query"))]
+        return [self.loader.over(self.dataset("database")), self.loader.over(self.dataset("query"))]
 
     def predict_dataloader(self) -> DataLoader:
         """Return the queries."""
-        return self._loader(self.dataset("query"))
-
-    def _loader(self, dataset: RetrievalDataset, shuffle: bool = False) -> DataLoader:
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            shuffle=shuffle,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
+        return self.loader.over(self.dataset("query"))

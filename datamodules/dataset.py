@@ -1,4 +1,4 @@
-"""One split as a map-style data set, and its collation to a Batch."""
+"""One split as a map-style data set, its collation to a Batch, and its loader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.images import Resize
 from datamodules.source import ItemSource
@@ -61,3 +61,28 @@ def collate(items: list[Item]) -> Batch:
         ids=tuple(item.sample_id for item in items),
         captions=captions if len(captions) == len(items) else None,
     )
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How items are read.
+
+    Attributes:
+        batch_size: items per batch and device.
+        num_workers: loader processes.
+    """
+
+    batch_size: int = 32
+    num_workers: int = 0
+
+    def over(self, dataset: RetrievalDataset, shuffle: bool = False) -> DataLoader:
+        """Return a loader of Batches."""
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )

@@ -9,8 +9,9 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import RetrievalDataset, collate
-from datamodules.images import Resize, ResizeMode, read
+from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS
+from datamodules.dataset import Loading, RetrievalDataset
+from datamodules.images import Pixels, Resize, read
 from datamodules.source import DataError, ItemSource
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -52,28 +53,15 @@ class FolderDataModule(LightningDataModule):
 
     Args:
         root: folder that is searched recursively.
-        image_size: side of the pictures in pixels.
-        resize_to: side before the centre crop; default ``image_size``.
-        resize: ``short_side`` or ``squash``.
-        batch_size: pictures per batch.
-        num_workers: loader processes.
+        pixels: size of the pictures.
+        loader: batch size and workers.
     """
 
-    def __init__(
-        self,
-        root: str,
-        image_size: int = 224,
-        resize_to: int | None = None,
-        resize: ResizeMode = "short_side",
-        batch_size: int = 32,
-        num_workers: int = 0,
-    ) -> None:
+    def __init__(self, root: str, pixels: Pixels = DEFAULT_PIXELS, loader: Loading = DEFAULT_LOADER) -> None:
         super().__init__()
-        self._root, self._resize = Path(root), Resize(image_size, resize_to, resize)
-        self.batch_size, self.num_workers = batch_size, num_workers
+        self._root, self.pixels, self.loader = Path(root), pixels, loader
 
     def predict_dataloader(self) -> DataLoader:
         """Return the pictures in path order, with empty labels."""
         source = FolderSource(self._root)
-        data = RetrievalDataset(source, source.query_pool, self._resize)
-        return DataLoader(data, batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=collate)
+        return self.loader.over(RetrievalDataset(source, source.query_pool, Resize(self.pixels)))

@@ -9,10 +9,12 @@ import datasets
 import numpy as np
 from torch import Tensor
 
-from datamodules.base import RetrievalDataModule
-from datamodules.images import ResizeMode, decode, read
+from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS, DEFAULT_SPLITS, RetrievalDataModule
+from datamodules.dataset import Loading
+from datamodules.images import Pixels, decode, read
 from datamodules.labels import multi_hot
 from datamodules.source import DataError, ItemSource
+from datamodules.splits import SplitSizes
 
 
 class HuggingFaceSource(ItemSource):
@@ -101,17 +103,9 @@ class HuggingFaceDataModule(RetrievalDataModule):
         config_name: configuration of the data set, where it has several.
         revision: Hub revision; pin it for published numbers.
         name: short name for reports; default the last part of ``path``.
-        image_size: see :class:`~datamodules.base.RetrievalDataModule`, as are all that follow.
-        resize_to: side before the centre crop.
-        resize: ``short_side`` or ``squash``.
-        query_size: number of queries.
-        val_size: number of validation queries.
-        train_size: number of training items.
-        database_size: number of database items.
-        val_database_size: part of the database that validation ranks.
-        split_seed: seed of the split rule.
-        batch_size: items per batch and device.
-        num_workers: loader processes.
+        pixels: see :class:`~datamodules.base.RetrievalDataModule`, as are all that follow.
+        splits: sizes of the splits.
+        loader: batch size and workers.
         cache_dir: folder for manifests.
 
     Raises:
@@ -129,33 +123,12 @@ class HuggingFaceDataModule(RetrievalDataModule):
         config_name: str | None = None,
         revision: str | None = None,
         name: str | None = None,
-        image_size: int = 224,
-        resize_to: int | None = None,
-        resize: ResizeMode = "short_side",
-        query_size: int | None = 1000,
-        val_size: int = 500,
-        train_size: int | None = 5000,
-        database_size: int | None = None,
-        val_database_size: int = 5000,
-        split_seed: int = 0,
-        batch_size: int = 32,
-        num_workers: int = 0,
+        pixels: Pixels = DEFAULT_PIXELS,
+        splits: SplitSizes = DEFAULT_SPLITS,
+        loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
     ) -> None:
-        super().__init__(
-            image_size=image_size,
-            resize_to=resize_to,
-            resize=resize,
-            query_size=query_size,
-            val_size=val_size,
-            train_size=train_size,
-            database_size=database_size,
-            val_database_size=val_database_size,
-            split_seed=split_seed,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            cache_dir=cache_dir,
-        )
+        super().__init__(pixels, splits, loader, cache_dir)
         self.path, self._short_name = path, name or Path(path).name
         self._columns = {"image_column": image_column, "label_column": label_column, "text_column": text_column}
         self._splits = {"query_split": query_split, "database_split": database_split}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -74,35 +75,60 @@ def _eight_bit(picture: PILImage.Image, stored_as: str | None) -> PILImage.Image
     return picture.convert("RGB")
 
 
-class Resize:
-    """Bring pictures of any size to ``size x size``.
+@dataclass(frozen=True)
+class Pixels:
+    """How pictures of any size become squares.
 
-    Args:
+    Attributes:
         size: side of the result in pixels.
-        resize_to: side that the picture is resized to before the centre crop; the paper uses 256 before 224.
-            Default: ``size``, no margin is cropped.
+        resize_to: side that a picture is resized to before the centre crop; the paper uses 256 before 224.
+            None takes ``size``, no margin is cropped.
         mode: ``short_side`` keeps the aspect ratio and crops the centre; ``squash`` does neither.
+
+    Raises:
+        DataError: a side below 1 pixel, nothing to crop from, or an unknown mode.
     """
 
-    def __init__(self, size: int, resize_to: int | None = None, mode: ResizeMode = "short_side") -> None:
-        if size < 1:
-            raise DataError(f"image_size={size}: expected at least 1 pixel")
-        self.size, self.resize_to, self.mode = size, size if resize_to is None else resize_to, mode
-        if self.resize_to < size:
-            raise DataError(f"resize_to={resize_to} is below image_size={size}: nothing is left to crop from")
-        target: int | list[int]
-        match mode:
-            case "short_side":
-                target = self.resize_to
-            case "squash":
-                target = [self.resize_to, self.resize_to]
-            case _:
-                raise DataError(f"resize={mode!r}: expected 'short_side' or 'squash'")
-        self._resize = v2.Resize(target, antialias=True)
-        self._crop = v2.CenterCrop(size)
+    size: int = 224
+    resize_to: int | None = None
+    mode: ResizeMode = "short_side"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise DataError(f"pixels.size={self.size}: expected at least 1 pixel")
+        if self.side < self.size:
+            raise DataError(
+                f"pixels.resize_to={self.resize_to} is below pixels.size={self.size}: nothing is left to crop from"
+            )
+        if self.mode not in ("short_side", "squash"):
+            raise DataError(f"pixels.mode={self.mode!r}: expected 'short_side' or 'squash'")
+
+    @property
+    def side(self) -> int:
+        """Side before the centre crop."""
+        return self.size if self.resize_to is None else self.resize_to
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What pixels depend on beside the picture: for cache keys."""
+        return {"size": self.size, "resize_to": self.side, "mode": self.mode}
+
+
+class Resize:
+    """Bring pictures to the size that ``pixels`` asks for.
+
+    Args:
+        pixels: the size, and the way to it.
+    """
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+        self._resize = v2.Resize(pixels.side if pixels.mode == "short_side" else [pixels.side] * 2, antialias=True)
+        self._crop = v2.CenterCrop(pixels.size)
 
     def __call__(self, image: Tensor) -> Tensor:
         """Resize a uint8 ``(3, H, W)`` picture to uint8 ``(3, size, size)``."""
-        if image.shape[-2:] == (self.size, self.size) and self.resize_to == self.size:
+        size = self._pixels.size
+        if image.shape[-2:] == (size, size) and self._pixels.side == size:
             return image
         return self._crop(self._resize(image))

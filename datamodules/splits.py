@@ -1,4 +1,4 @@
-"""Seeded splits: train is part of the database, queries and validation items are in neither."""
+"""Seeded splits: train and validation items are parts of the database, queries are not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from datamodules.source import DataError, ItemSource
 
 SPLIT_RULE = "retpur-v1"
+SPLIT_NAMES = ("train", "val", "query", "database")
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,20 @@ class SplitSizes:
 
     Attributes:
         query: queries, from the query pool.
-        val: validation queries, from the database pool, taken out of the database.
+        val: validation queries: database items outside the training items. A validation ranks the database
+            without them; a test ranks it all, so that a published database stays what it is.
         train: training items, a subset of the database.
         database: database items.
+        val_database: at most that many items, evenly spread, are ranked while a network trains.
+        seed: seed of the split rule ``retpur-v1``.
     """
 
     query: int | None = 1000
     val: int = 500
     train: int | None = 5000
     database: int | None = None
+    val_database: int = 5000
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,10 @@ class Splits:
     database: np.ndarray
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in ("train", "val", "query", "database"):
-            raise KeyError(f"no split {name!r}: expected train, val, query or database")
+        if name == "val_database":  # what validation queries are ranked against
+            return np.setdiff1d(self.database, self.val)
+        if name not in SPLIT_NAMES:
+            raise KeyError(f"no split {name!r}: expected {', '.join(SPLIT_NAMES)} or val_database")
         return getattr(self, name)
 
 
@@ -51,27 +59,26 @@ def seeded_order(ids: Sequence[str], seed: int) -> np.ndarray:
     return np.array(sorted(range(len(ids)), key=digests.__getitem__), dtype=np.int64)
 
 
-def make_splits(source: ItemSource, sizes: SplitSizes, seed: int) -> Splits:
+def make_splits(source: ItemSource, sizes: SplitSizes) -> Splits:
     """Draw the four splits; the same for the same ids, sizes and seed on any machine.
 
     Raises:
         DataError: a pool is too small for the sizes asked for, or a split would be empty.
     """
-    query = _take("query", _shuffled(source.query_pool, source, seed), sizes.query)
+    query = _take("query", _shuffled(source.query_pool, source, sizes.seed), sizes.query)
     rest = np.setdiff1d(source.database_pool, query)
     if len(rest) == 0 < len(source.database_pool):
-        raise DataError(f"query_size={sizes.query} takes all {len(query)} items and leaves none for the database")
-    pool = _shuffled(rest, source, seed)
-    val = _take("val", pool, sizes.val)
-    database = _take("database", pool[len(val) :], sizes.database)
-    train = _take("train", database, sizes.train)
+        raise DataError(f"splits.query={sizes.query} takes all {len(query)} items and leaves none for the database")
+    database = _take("database", _shuffled(rest, source, sizes.seed), sizes.database)
+    val = _take("val", database, sizes.val)
+    train = _take("train", database[len(val) :], sizes.train)
     splits = Splits(*(np.sort(rows) for rows in (train, val, query, database)))
     check_splits(splits, source.ids)
     return splits
 
 
 def check_splits(splits: Splits, ids: Sequence[str]) -> None:
-    """Check that train lies inside the database, and that queries and validation items share nothing with it.
+    """Check who may be where: train and val inside the database, nothing shared between train, val and query.
 
     Raises:
         DataError: naming the split and up to five offending ids.
@@ -82,11 +89,12 @@ def check_splits(splits: Splits, ids: Sequence[str]) -> None:
 
     for name in ("train", "query", "database"):
         if len(splits[name]) == 0:
-            raise DataError(f"split {name!r} is empty: raise {name}_size or check the source")
-    outside = np.setdiff1d(splits.train, splits.database)
-    if len(outside):
-        raise DataError(f"{len(outside)} training items are not in the database: {offenders(outside)}")
-    for name, other in (("query", "database"), ("val", "database"), ("query", "val")):
+            raise DataError(f"split {name!r} is empty: raise splits.{name} or check the source")
+    for name in ("train", "val"):
+        outside = np.setdiff1d(splits[name], splits.database)
+        if len(outside):
+            raise DataError(f"{len(outside)} {name} items are not in the database: {offenders(outside)}")
+    for name, other in (("query", "database"), ("val", "train")):
         inside = np.intersect1d(splits[name], splits[other])
         if len(inside):
             raise DataError(f"{len(inside)} {name} items are also in split {other!r}: {offenders(inside)}")
@@ -100,7 +108,7 @@ def _take(name: str, pool: np.ndarray, size: int | None) -> np.ndarray:
     if size is None:
         return pool
     if size < 0:
-        raise DataError(f"{name}_size={size}: expected 0 or more")
+        raise DataError(f"splits.{name}={size}: expected 0 or more")
     if size > len(pool):
-        raise DataError(f"{name}_size={size}, but only {len(pool)} items are available for {name!r}")
+        raise DataError(f"splits.{name}={size}, but only {len(pool)} items are available for {name!r}")
     return pool[:size]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import train
+from datamodules import Loading, Pixels, ScenesDataModule, SplitSizes
 
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
@@ -23,6 +24,19 @@ class Tiny:
     data: Path
     hasher: Path
     ddpm: Path
+
+    def open_data(self) -> ScenesDataModule:
+        """Open the data of tests/conf/tiny-data.yaml."""
+        module = ScenesDataModule(
+            num_images=48,
+            num_proc=1,
+            pixels=Pixels(16),
+            splits=SplitSizes(query=7, val=8, train=None),
+            loader=Loading(8),
+            cache_dir=str(self.data),
+        )
+        module.setup()
+        return module
 
 
 def fit(*fragments: str, root: Path, run: str, extra: tuple[str, ...] = ()) -> train.RetPurCLI:

@@ -76,7 +76,7 @@ def test_fast_dev_run(tmp_path):
 def test_resume_equals_uninterrupted(tmp_path):
     """Two epochs in one go and in two runs end with the same weights and the same code memory."""
     torch.use_deterministic_algorithms(True)
-    flags = ("--data.init_args.batch_size=40", "--trainer.limit_val_batches=0")
+    flags = ("--data.init_args.loader.batch_size=40", "--trainer.limit_val_batches=0")
     whole = fit("tiny-hasher.yaml", root=tmp_path, run="whole", extra=(*flags, "--trainer.max_epochs=2"))
     fit("tiny-hasher.yaml", root=tmp_path, run="parts", extra=flags)
     resumed = fit(
@@ -98,7 +98,7 @@ def test_predict_on_an_unlabelled_folder(tiny: Tiny, tmp_path):
     Image.new("L", (40, 17), 90).save(folder / "more/b.jpg")
     config = tmp_path / "predict.yaml"
     hasher = yaml.safe_load((CONF / "tiny-hasher.yaml").read_text())
-    data = {"class_path": "datamodules.FolderDataModule", "init_args": {"root": str(folder), "image_size": 16}}
+    data = {"class_path": "datamodules.FolderDataModule", "init_args": {"root": str(folder), "pixels": {"size": 16}}}
     trainer = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
     trainer["default_root_dir"] = str(tmp_path)  # config.yaml goes there
     config.write_text(yaml.safe_dump(hasher | {"data": data, "trainer": trainer, "return_predictions": True}))

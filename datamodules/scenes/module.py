@@ -11,10 +11,16 @@ from typing import Any
 import datasets
 from PIL import Image
 
+from datamodules.dataset import Loading
 from datamodules.huggingface import HuggingFaceDataModule
+from datamodules.images import Pixels
 from datamodules.scenes.concepts import CONCEPTS
 from datamodules.scenes.render import render_scene
 from datamodules.source import DataError
+from datamodules.splits import SplitSizes
+
+DEFAULT_PIXELS, DEFAULT_LOADER = Pixels(size=32), Loading(batch_size=64)
+DEFAULT_SPLITS = SplitSizes(query=200, train=None, val_database=2000)
 
 # Raise it when the renderer changes what it draws: cached pictures of an older renderer are not reused.
 VERSION = 1
@@ -35,55 +41,45 @@ class ScenesDataModule(HuggingFaceDataModule):
 
     Args:
         num_images: scenes in the database pool (database, training and validation).
-        image_size: side in pixels that scenes are rendered at.
-        query_size: number of queries, rendered beside the pool.
-        val_size: number of validation queries, taken out of the database pool.
-        train_size: number of training items; None takes the whole database.
-        val_database_size: part of the database that validation ranks.
-        seed: seed of the scenes and of the split.
-        batch_size: items per batch and device.
-        num_workers: loader processes.
+        seed: seed of the scenes.
         num_proc: processes that render.
+        pixels: scenes are rendered at ``pixels.side``.
+        splits: sizes of the splits; queries are rendered beside the pool.
+        loader: batch size and workers.
         cache_dir: folder for scenes and manifests.
     """
 
     def __init__(
         self,
         num_images: int = 6500,
-        image_size: int = 32,
-        query_size: int = 200,
-        val_size: int = 500,
-        train_size: int | None = None,
-        val_database_size: int = 2000,
         seed: int = 0,
-        batch_size: int = 64,
-        num_workers: int = 0,
         num_proc: int = 2,
+        pixels: Pixels = DEFAULT_PIXELS,
+        splits: SplitSizes = DEFAULT_SPLITS,
+        loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
     ) -> None:
+        size, queries = pixels.side, splits.query
+        if queries is None:
+            raise DataError("splits.query=None: expected the number of queries to render")
         for option, value, least in (
             ("num_images", num_images, 2),
-            ("query_size", query_size, 1),
-            ("image_size", image_size, 16),
+            ("splits.query", queries, 1),
+            ("the side of the rendered scenes", size, 16),
         ):
             if value < least:
                 raise DataError(f"{option}={value}: expected at least {least}")
-        name = f"scenes-{num_images}-{query_size}-{image_size}px-seed{seed}-v{VERSION}"
+        name = f"scenes-{num_images}-{queries}-{size}px-seed{seed}-v{VERSION}"
         self._folder = Path(cache_dir) / name
-        self._counts = {"train": num_images, "test": query_size}
+        self._counts = {"train": num_images, "test": queries}
         self._seed_of_scenes, self._num_proc = seed, num_proc
         super().__init__(
             path=str(self._folder),
             name="scenes",
             text_column="text",
-            image_size=image_size,
-            query_size=query_size,
-            val_size=val_size,
-            train_size=train_size,
-            val_database_size=val_database_size,
-            split_seed=seed,
-            batch_size=batch_size,
-            num_workers=num_workers,
+            pixels=pixels,
+            splits=splits,
+            loader=loader,
             cache_dir=cache_dir,
         )
 
@@ -112,7 +108,7 @@ class ScenesDataModule(HuggingFaceDataModule):
             scene_rows,
             features=FEATURES,
             cache_dir=str(folder / "cache"),
-            gen_kwargs={"names": names, "seed": self._seed_of_scenes, "size": self.image_size},
+            gen_kwargs={"names": names, "seed": self._seed_of_scenes, "size": self.pixels.side},
             num_proc=min(self._num_proc, count),
             split=datasets.NamedSplit(split),
         )

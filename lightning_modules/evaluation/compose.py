@@ -4,7 +4,7 @@
     datasets:
       cifar10:
         include: ../data/cifar10.yaml#data                 # one key of a fragment
-        init_args: {query_size: 500}                       # what stands beside it wins
+        init_args: {splits: {query: 500}}                  # what stands beside it wins
 
 Paths are relative to the file that names them. Mappings are merged key by key, all else is replaced.
 """

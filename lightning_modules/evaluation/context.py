@@ -36,6 +36,7 @@ class HasherContext:
         encoder: the trained image encoder, in eval mode.
         digest: hash of its weights.
         database: codes, labels and ids of the database.
+        database_split: name of the split that is the database.
         database_stage: where the codes are stored.
         queries: the queries in shards.
         query_set: what cache keys know of them.
@@ -50,6 +51,7 @@ class HasherContext:
     encoder: HashEncoder
     digest: str
     database: CodeBook
+    database_split: str
     database_stage: Stage
     queries: ShardDataset
     query_set: QuerySet
@@ -64,7 +66,7 @@ class HasherContext:
 
     def database_image(self, position: int) -> Tensor:
         """Return one database picture, uint8 ``(3, H, W)``."""
-        image: Tensor = self.data.dataset("database")[position].image
+        image: Tensor = self.data.dataset(self.database_split)[position].image
         return image
 
 
@@ -123,15 +125,15 @@ def make_context(
     """
     encoder = load_encoder(plan.hashers[name].checkpoint, data)
     digest = digest_of_weights(encoder)
-    facts = data.pixel_facts
-    stage = encode_database(encoder, digest, data, store, trainer)
+    facts, split = data.pixel_facts, plan.database_split
+    stage = encode_database(encoder, digest, data, split, store, trainer)
     queries = ShardDataset(data.dataset(plan.split), data.collate, plan.shard_size, plan.num_queries)
     query_set = QuerySet.of(facts, plan.split, queries)
     targets = targets_stage(store, query_set, asdict(plan.targets))
     labels = data.labels(plan.split)
 
     def draw() -> dict[str, Tensor]:
-        drawn = draw_targets(labels, data.ids(plan.split), data.labels("database"), **asdict(plan.targets))
+        drawn = draw_targets(labels, data.ids(plan.split), data.labels(split), **asdict(plan.targets))
         return {"labels": drawn}
 
     drawn = targets.shard(0, draw)["labels"]
@@ -141,7 +143,8 @@ def make_context(
         data=data,
         encoder=encoder,
         digest=digest,
-        database=CodeBook(_load_codes(stage), data.labels("database"), data.ids("database")),
+        database=CodeBook(_load_codes(stage), data.labels(split), data.ids(split)),
+        database_split=split,
         database_stage=stage,
         queries=queries,
         query_set=query_set,
@@ -153,11 +156,11 @@ def make_context(
 
 
 def encode_database(
-    encoder: HashEncoder, digest: str, data: Any, store: ArtifactStore, trainer: Callable[[], Trainer]
+    encoder: HashEncoder, digest: str, data: Any, split: str, store: ArtifactStore, trainer: Callable[[], Trainer]
 ) -> Stage:
     """Hash the database shard by shard; what is stored already is not computed again."""
-    shards = ShardDataset(data.dataset("database"), data.collate, DATABASE_SHARD)
-    stage = database_stage(store, data.pixel_facts, digest, DATABASE_SHARD, len(shards))
+    shards = ShardDataset(data.dataset(split), data.collate, DATABASE_SHARD)
+    stage = database_stage(store, data.pixel_facts, split, digest, DATABASE_SHARD, len(shards))
     if stage.missing():
         runner = trainer()
         loader = shard_loader(shards, runner.global_rank, runner.world_size)

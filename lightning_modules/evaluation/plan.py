@@ -115,6 +115,11 @@ class EvaluationPlan:
         if self.shard_size < 1:
             raise ValueError(f"shard_size={self.shard_size}: expected at least 1")
 
+    @property
+    def database_split(self) -> str:
+        """The split that queries are ranked against."""
+        return "database" if self.split == "query" else "val_database"
+
     def cells(self) -> list[Cell]:
         """Expand the plan, clean rows first."""
         return [

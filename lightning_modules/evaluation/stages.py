@@ -1,7 +1,7 @@
 """What each stage of an evaluation depends on: the facts that are hashed to its cache key.
 
     targets      data, split, target options
-    database     data, hasher
+    database     data, split, hasher
     adversarial  data, split, targets, attack, seed, source hasher, its database
     defended     the images that are defended, defence
     codes        the images that are hashed, hasher
@@ -54,9 +54,11 @@ def targets_stage(store: ArtifactStore, queries: QuerySet, options: dict[str, An
     return _stage(store, "targets", {"data": queries.data, "split": queries.split, "options": options}, 1)
 
 
-def database_stage(store: ArtifactStore, data: dict[str, Any], hasher: str, shard_size: int, count: int) -> Stage:
-    """Return the stage of database codes."""
-    return _stage(store, "database", {"data": data, "hasher": hasher, "shard_size": shard_size}, count)
+def database_stage(
+    store: ArtifactStore, data: dict[str, Any], split: str, hasher: str, shard_size: int, count: int
+) -> Stage:
+    """Return the stage of the codes of a whole split."""
+    return _stage(store, "database", {"data": data, "split": split, "hasher": hasher, "shard_size": shard_size}, count)
 
 
 def adversarial_stage(

@@ -10,13 +10,14 @@ import torch
 from datamodules import DataError, RetrievalDataModule
 from datamodules.manifest import fingerprint
 from lightning_modules.types import Batch
+from tests.datamodules.grouped import grouped
 
-SIZES = {"image_size": 6, "query_size": 6, "val_size": 5, "train_size": 8, "database_size": 12, "batch_size": 5}
+SIZES = {"size": 6, "query": 6, "val": 5, "train": 7, "database": 17, "batch_size": 5}
 
 
 class MemoryDataModule(RetrievalDataModule):
     def __init__(self, source, **options):
-        super().__init__(**options)
+        super().__init__(**grouped(**options))
         self.opened, self._source = 0, source
 
     def load_source(self):
@@ -52,14 +53,14 @@ def test_test_loaders_are_database_and_queries(make):
     database, queries = module.test_dataloader()
     assert _ids(database) == module.ids("database")
     assert _ids(queries) == module.ids("query")
-    assert [len(batch) for batch in database] == [5, 5, 2]
+    assert [len(batch) for batch in database] == [5, 5, 5, 2]
     assert [len(batch) for batch in queries] == [5, 1]
 
 
 def test_val_loaders_are_database_and_validation_queries(make):
     module = make()
     database, queries = module.val_dataloader()
-    assert _ids(database) == module.ids("database")
+    assert _ids(database) == tuple(i for i in module.ids("database") if i not in module.ids("val"))
     assert _ids(queries) == module.ids("val")
 
 
@@ -70,16 +71,16 @@ def test_predict_loader_is_the_queries(make):
 
 @pytest.mark.parametrize("keep", range(1, 14))
 def test_validation_ranks_a_spread_part_of_the_database(make, keep):
-    module = make(val_database_size=keep)
+    module = make(val_database=keep)
     ids = _ids(module.val_dataloader()[0])
-    places = [module.ids("database").index(i) for i in ids]
+    places = [module.ids("val_database").index(i) for i in ids]
     assert len(set(places)) == len(places) == min(keep, 12)
     assert places == sorted(places)
     assert places[0] == 0
     if keep > 1:
         assert places[-1] == 11
         assert max(np.diff(places)) - min(np.diff(places)) <= 1
-    assert len(_ids(module.test_dataloader()[0])) == 12
+    assert len(_ids(module.test_dataloader()[0])) == 17
 
 
 def test_a_batch_is_what_the_source_holds(make):
@@ -101,7 +102,7 @@ def test_a_batch_is_what_the_source_holds(make):
 
 
 def test_images_are_float_from_0_to_1(make, memory):
-    module = make(memory(count=256), query_size=10, val_size=0, train_size=None, database_size=None)
+    module = make(memory(count=256), query=10, val=0, train=None, database=None)
     images = torch.cat([batch.image for loader in module.test_dataloader() for batch in loader])
     assert images.dtype == torch.float32
     assert sorted(images[:, 0, 0, 0].mul(255).round().int().tolist()) == list(range(256))
@@ -166,7 +167,7 @@ def test_workers_give_the_same_batches(make):
 
 
 def test_split_seed_decides_the_splits(make):
-    first, again, other = make(split_seed=1), make(split_seed=1), make(split_seed=2)
+    first, again, other = make(seed=1), make(seed=1), make(seed=2)
     for split in ("train", "val", "query", "database"):
         assert first.ids(split) == again.ids(split)
         assert first.ids(split) != other.ids(split)
@@ -206,21 +207,21 @@ def test_setup_fails_for_an_unreadable_picture(make, memory, tmp_path, split):
 
 
 def test_setup_without_validation_items(make):
-    module = make(val_size=0)
+    module = make(val=0)
     database, queries = module.val_dataloader()
-    assert len(database.dataset) == 12
+    assert len(database.dataset) == 17
     assert list(queries) == []
 
 
 def test_the_manifest_is_written_once_under_the_fingerprint(make, tmp_path):
-    module = make(split_seed=4)
+    module = make(seed=4)
     assert module.fingerprint == fingerprint(
         module.source.ids, module.source.labels, module._ready[1], module.class_names
     )
     path = tmp_path / "manifests" / f"memory-{module.fingerprint[:12]}.parquet"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     table = pq.read_table(path)
-    assert table.num_rows == 6 + 5 + 12
+    assert table.num_rows == 6 + 17
     facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     assert facts == {
         "fingerprint": module.fingerprint,
@@ -230,20 +231,20 @@ def test_the_manifest_is_written_once_under_the_fingerprint(make, tmp_path):
         "class_names": "class0\x1fclass1\x1fclass2",
     }
     before = path.stat().st_mtime_ns
-    make(split_seed=4)
+    make(seed=4)
     assert path.stat().st_mtime_ns == before
 
 
 def test_pixel_facts_tell_what_the_pixels_depend_on(make):
-    module = make(image_size=4, resize_to=5, resize="squash")
+    module = make(size=4, resize_to=5, mode="squash")
     assert module.pixel_facts == {
         "fingerprint": module.fingerprint,
-        "image_size": 4,
+        "size": 4,
         "resize_to": 5,
         "mode": "squash",
     }
     assert module.dataset("train")[0].image.shape == (3, 4, 4)
-    assert make(image_size=4).pixel_facts["resize_to"] == 4
+    assert make(size=4).pixel_facts["resize_to"] == 4
 
 
 def test_using_it_before_setup_says_so(memory, tmp_path):
@@ -254,17 +255,17 @@ def test_using_it_before_setup_says_so(memory, tmp_path):
 
 
 def test_unknown_split(make):
-    with pytest.raises(KeyError, match="no split 'test': expected train, val, query or database"):
+    with pytest.raises(KeyError, match="no split 'test': expected train, val, query, database or val_database"):
         make().dataset("test")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"val_database_size": 0}, "val_database_size=0: expected at least 1 item"),
-        ({"resize_to": 3}, "resize_to=3 is below image_size=6"),
-        ({"resize": "stretch"}, "resize='stretch': expected 'short_side' or 'squash'"),
-        ({"query_size": 11}, "query_size=11, but only 10 items are available"),
+        ({"val_database": 0}, "splits.val_database=0: expected at least 1 item"),
+        ({"resize_to": 3}, "pixels.resize_to=3 is below pixels.size=6"),
+        ({"mode": "stretch"}, "pixels.mode='stretch': expected 'short_side' or 'squash'"),
+        ({"query": 11}, "splits.query=11, but only 10 items are available"),
     ],
 )
 def test_impossible_options_are_named(make, options, message):

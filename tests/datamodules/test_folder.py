@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import DataError, FolderDataModule
+from datamodules import DataError, FolderDataModule, Loading, Pixels
 from datamodules.folder import SUFFIXES, FolderSource
 
 
@@ -44,7 +44,7 @@ def test_all_pictures_in_path_order(folder):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches(folder, workers):
-    module = FolderDataModule(str(folder), image_size=8, batch_size=2, num_workers=workers)
+    module = FolderDataModule(str(folder), Pixels(8), Loading(2, workers))
     batches = list(module.predict_dataloader())
     assert [len(batch) for batch in batches] == [2, 2, 1]
     assert sum((batch.ids for batch in batches), ()) == ORDER
@@ -62,10 +62,10 @@ def test_resize_options_are_used(encode, tmp_path):
     halves[:, 20:] = 200
     halves[:, :8] = 100
     (tmp_path / "wide.png").write_bytes(encode(halves))
-    for options, left in (({"resize": "squash"}, 100), ({}, 0)):
-        loader = FolderDataModule(str(tmp_path), image_size=10, **options).predict_dataloader()
+    for options, left in (({"mode": "squash"}, 100), ({}, 0)):
+        loader = FolderDataModule(str(tmp_path), Pixels(10, **options)).predict_dataloader()
         assert round(next(iter(loader)).image[0, 0, 5, 0].item() * 255) == left
-    loader = FolderDataModule(str(tmp_path), image_size=10, resize_to=20).predict_dataloader()
+    loader = FolderDataModule(str(tmp_path), Pixels(10, 20)).predict_dataloader()
     assert next(iter(loader)).image.shape == (1, 3, 10, 10)
 
 
@@ -84,11 +84,11 @@ def test_a_folder_without_pictures_is_named(tmp_path):
 
 def test_a_damaged_file_is_named(folder):
     (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:50])
-    module = FolderDataModule(str(folder), image_size=8)
+    module = FolderDataModule(str(folder), Pixels(8))
     with pytest.raises(DataError, match=r"album/a\.png: not a readable picture"):
         list(module.predict_dataloader())
 
 
 def test_impossible_sizes_are_refused_at_once(folder):
-    with pytest.raises(DataError, match="resize_to=4 is below image_size=8"):
-        FolderDataModule(str(folder), image_size=8, resize_to=4)
+    with pytest.raises(DataError, match="resize_to=4 is below"):
+        FolderDataModule(str(folder), Pixels(8, 4))

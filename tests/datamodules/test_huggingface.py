@@ -16,10 +16,11 @@ from datasets import ClassLabel, Features, Sequence, Value
 from PIL import Image
 
 from datamodules import DataError, HuggingFaceDataModule
+from tests.datamodules.grouped import grouped
 
 CLASSES = ["cat", "dog"]
 FEATURES = Features({"image": datasets.Image(), "label": ClassLabel(names=CLASSES), "text": Value("string")})
-SIZES = {"image_size": 8, "query_size": 3, "val_size": 2, "train_size": 4, "batch_size": 4}
+SIZES = {"size": 8, "query": 3, "val": 2, "train": 4, "batch_size": 4}
 
 
 def _grey(split, row):
@@ -51,7 +52,7 @@ def saved(parts, tmp_path):
 
 
 def _module(path, tmp_path, **options):
-    return HuggingFaceDataModule(str(path), cache_dir=str(tmp_path / "cache"), **(SIZES | options))
+    return HuggingFaceDataModule(str(path), cache_dir=str(tmp_path / "cache"), **grouped(**(SIZES | options)))
 
 
 def _open(path, tmp_path, **options):
@@ -69,7 +70,7 @@ def _refused(path, tmp_path, **options):
 
 def _check_all(module):
     """Every item of every split has the grey and the label of its id."""
-    for split, count in (("train", 4), ("val", 2), ("query", 3), ("database", 10)):
+    for split, count in (("train", 4), ("val", 2), ("query", 3), ("database", 12)):
         items = module.dataset(split)
         assert len(items) == count
         for item in items:
@@ -101,7 +102,7 @@ def test_folder_of_pictures(encode, tmp_path):
             place.write_bytes(encode(Image.new("RGB", (12, 8), (_grey(split, row),) * 3)))
     module = _open(tmp_path / "pets", tmp_path)
     assert module.class_names == ("cat", "dog")
-    assert [len(module.rows(split)) for split in ("train", "val", "query", "database")] == [4, 2, 3, 10]
+    assert [len(module.rows(split)) for split in ("train", "val", "query", "database")] == [4, 2, 3, 12]
     for split, count in (("query", 5), ("database", 12)):
         for item in module.dataset(split):
             source_split, row = item.sample_id.split("-")
@@ -116,7 +117,7 @@ def test_a_picture_that_left_its_folder_is_named(encode, tmp_path):
             place = tmp_path / "pets" / split / CLASSES[row % 2] / f"{row}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(encode(Image.new("RGB", (8, 8))))
-    module = _open(tmp_path / "pets", tmp_path, train_size=1)
+    module = _open(tmp_path / "pets", tmp_path, train=1)
     gone = Path(module.source._rows[3]["image"]["path"])
     gone.unlink()
     with pytest.raises(DataError) as caught:
@@ -134,7 +135,7 @@ def test_arrow_folder_with_one_split(parts, tmp_path):
     parts["train"].save_to_disk(tmp_path / "one")
     module = _open(tmp_path / "one", tmp_path, query_split="train", database_split="train")
     members = {split: set(module.ids(split)) for split in ("train", "val", "query", "database")}
-    assert {split: len(ids) for split, ids in members.items()} == {"train": 4, "val": 2, "query": 3, "database": 7}
+    assert {split: len(ids) for split, ids in members.items()} == {"train": 4, "val": 2, "query": 3, "database": 9}
     assert len(members["val"] | members["query"] | members["database"]) == 12
     greys = [{item.image[0, 0, 0].item() for item in module.dataset(split)} for split in ("query", "database")]
     assert not greys[0] & greys[1]
@@ -149,14 +150,14 @@ def test_one_split_is_never_both_pools_under_two_names(parts, tmp_path):
 
 
 def test_queries_and_database_from_the_same_split(saved, tmp_path):
-    module = _open(saved, tmp_path, query_split="train", query_size=4)
+    module = _open(saved, tmp_path, query_split="train", query=4)
     assert len(module.source.ids) == 12
     assert {i.split("-")[0] for i in module.ids("query")} == {"train"}
     assert not set(module.ids("query")) & (set(module.ids("database")) | set(module.ids("val")))
 
 
 def test_swapped_splits(saved, tmp_path):
-    module = _open(saved, tmp_path, query_split="train", database_split="test", val_size=1, train_size=2)
+    module = _open(saved, tmp_path, query_split="train", database_split="test", val=1, train=2)
     assert {i.split("-")[0] for i in module.ids("query")} == {"train"}
     assert {i.split("-")[0] for i in module.ids("database")} == {"test"}
     assert module.dataset("query")[0].image.unique().item() == _grey("train", int(module.ids("query")[0][6:]))
@@ -245,7 +246,7 @@ def test_damaged_arrow_folder(saved, tmp_path):
         ({"text_column": "caption"}, "split 'train' has no column 'caption', found ['image', 'label', 'text']"),
         ({"image_column": "text"}, "column 'text' holds Value('string'), expected pictures (Image)"),
         ({"label_column": "image"}, "column 'image' holds Image("),
-        ({"query_size": 6}, "query_size=6, but only 5 items are available for 'query'"),
+        ({"query": 6}, "splits.query=6, but only 5 items are available for 'query'"),
     ],
 )
 def test_wrong_options_are_named(saved, tmp_path, options, message):
@@ -346,7 +347,7 @@ def test_damage_in_a_loader_worker_is_named(encode, tmp_path, monkeypatch):
         if split == "test":
             columns["image"][1:] = [{"bytes": b"no picture", "path": None}] * 4
 
-    module = _open(_save(encode, tmp_path, spoil), tmp_path, query_size=5, num_workers=1)
+    module = _open(_save(encode, tmp_path, spoil), tmp_path, query=5, num_workers=1)
     with pytest.raises(DataError, match=r"spoiled row test-0000001 column 'image': not a readable picture"):
         list(module.predict_dataloader())
     gc.collect()  # ends the worker now
@@ -389,7 +390,7 @@ DATA = Path(os.environ.get("RETPUR_TEST_DATA", Path(__file__).parents[3] / "shar
 )
 def test_cifar10(tmp_path):
     module = HuggingFaceDataModule(
-        str(DATA / "cifar10"), image_column="img", image_size=32, train_size=5000, cache_dir=str(tmp_path)
+        str(DATA / "cifar10"), image_column="img", cache_dir=str(tmp_path), **grouped(size=32, train=5000)
     )
     module.setup("fit")
     assert len(module.source.ids) == 60_000
@@ -399,7 +400,7 @@ def test_cifar10(tmp_path):
         *("airplane", "automobile", "bird", "cat", "deer"),
         *("dog", "frog", "horse", "ship", "truck"),
     )
-    assert [len(module.rows(split)) for split in ("train", "val", "query", "database")] == [5000, 500, 1000, 49_500]
+    assert [len(module.rows(split)) for split in ("train", "val", "query", "database")] == [5000, 500, 1000, 50_000]
     assert set(module.rows("train").tolist()) < set(module.rows("database").tolist())
     assert (module.source.labels.sum(1) == 1).all()
     assert module.source.labels[:50_000].sum(0).tolist() == [5000] * 10

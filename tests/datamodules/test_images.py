@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.images import Resize, decode, read
+from datamodules.images import Pixels, Resize, decode, read
 from datamodules.source import DataError
 
 
@@ -240,7 +240,7 @@ def test_short_side_is_antialiased_bilinear_and_the_centre(photograph, shape, si
     scaled = [side, int(side * shape[1] / shape[0])] if shape[0] < shape[1] else [int(side * shape[0] / shape[1]), side]
     top, left = (round((length - size) / 2) for length in scaled)
     middle = (slice(top, top + size), slice(left, left + size))
-    _check_close(_array(Resize(size, resize_to)(_tensor(array))), array, scaled, middle)
+    _check_close(_array(Resize(Pixels(size, resize_to))(_tensor(array))), array, scaled, middle)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -249,7 +249,7 @@ def test_squash_is_antialiased_bilinear_of_all(photograph, shape, size, resize_t
     array = photograph(*shape)
     side = resize_to or size
     middle = (slice((side - size) // 2, (side + size) // 2),) * 2
-    _check_close(_array(Resize(size, resize_to, "squash")(_tensor(array))), array, [side, side], middle)
+    _check_close(_array(Resize(Pixels(size, resize_to, "squash"))(_tensor(array))), array, [side, side], middle)
 
 
 def _check_close(result, array, scaled, middle):
@@ -269,7 +269,7 @@ def _check_close(result, array, scaled, middle):
 def test_shrinking_is_antialiased():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    result = _array(Resize(16)(_tensor(stripes)))
+    result = _array(Resize(Pixels(16))(_tensor(stripes)))
     assert np.abs(result[:, 2:-2].astype(int) - 128).max() <= 2  # without antialiasing: all 0 or all 255
 
 
@@ -287,9 +287,9 @@ def _bands(height, width):
 @pytest.mark.parametrize("shape", [(60, 180), (180, 60)])
 def test_short_side_keeps_the_middle_and_squash_keeps_all(shape):
     picture = _tensor(_bands(*shape))
-    middle = _array(Resize(20)(picture))[2:-2, 2:-2]
+    middle = _array(Resize(Pixels(20))(picture))[2:-2, 2:-2]
     assert (middle == (0, 255, 0)).all()
-    squashed = _array(Resize(21, mode="squash")(picture)).astype(int)
+    squashed = _array(Resize(Pixels(21, mode="squash"))(picture)).astype(int)
     if shape[0] > shape[1]:
         squashed = squashed.transpose(1, 0, 2)
     assert (squashed[:, [3, 10, 17]] == np.eye(3, dtype=int) * 255).all()
@@ -298,28 +298,28 @@ def test_short_side_keeps_the_middle_and_squash_keeps_all(shape):
 def test_resize_to_crops_a_margin():
     framed = np.full((64, 64, 3), 200, np.uint8)
     framed[8:56, 8:56] = 50
-    assert (_array(Resize(48, 64)(_tensor(framed))) == 50).all()
-    assert _array(Resize(48)(_tensor(framed)))[0, 0].tolist() == [200, 200, 200]
+    assert (_array(Resize(Pixels(48, 64))(_tensor(framed))) == 50).all()
+    assert _array(Resize(Pixels(48))(_tensor(framed)))[0, 0].tolist() == [200, 200, 200]
 
 
 @pytest.mark.parametrize("mode", ["short_side", "squash"])
 def test_a_picture_of_the_right_size_is_not_touched(photograph, mode):
     picture = _tensor(photograph(32, 32))
-    assert torch.equal(Resize(32, mode=mode)(picture), picture)
-    assert torch.equal(Resize(32, 32, mode)(picture), picture)
-    assert not torch.equal(Resize(32, 40, mode)(picture), picture)
+    assert torch.equal(Resize(Pixels(32, mode=mode))(picture), picture)
+    assert torch.equal(Resize(Pixels(32, 32, mode))(picture), picture)
+    assert not torch.equal(Resize(Pixels(32, 40, mode))(picture), picture)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 224, "resize_to": 200}, "resize_to=200 is below image_size=224: nothing is left to crop from"),
-        ({"size": 224, "resize_to": 0}, "resize_to=0 is below image_size=224: nothing is left to crop from"),
-        ({"size": 8, "mode": "pad"}, "resize='pad': expected 'short_side' or 'squash'"),
-        ({"size": 0}, "image_size=0: expected at least 1 pixel"),
+        ({"size": 9, "resize_to": 8}, "pixels.resize_to=8 is below pixels.size=9: nothing is left to crop from"),
+        ({"size": 224, "resize_to": 0}, "pixels.resize_to=0 is below pixels.size=224: nothing is left to crop from"),
+        ({"size": 8, "mode": "pad"}, "pixels.mode='pad': expected 'short_side' or 'squash'"),
+        ({"size": 0}, "pixels.size=0: expected at least 1 pixel"),
     ],
 )
 def test_impossible_options_are_named(options, message):
     with pytest.raises(DataError) as caught:
-        Resize(**options)
+        Resize(Pixels(**options))
     assert str(caught.value) == message

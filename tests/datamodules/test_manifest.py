@@ -14,12 +14,12 @@ from datamodules.manifest import fingerprint, write_manifest
 from datamodules.source import DataError
 from datamodules.splits import Splits, SplitSizes, make_splits
 
-SIZES = SplitSizes(query=6, val=5, train=8, database=12)
+SIZES = SplitSizes(query=6, val=5, train=8, database=17, seed=3)
 FACTS = {"fingerprint": "f" * 64, "rule": "retpur-v1", "seed": "3"}
 
 
 def _mark(source, splits=None):
-    splits = make_splits(source, SIZES, 3) if splits is None else splits
+    splits = make_splits(source, SIZES) if splits is None else splits
     return fingerprint(source.ids, source.labels, splits, source.class_names)
 
 
@@ -37,7 +37,7 @@ def _independent(source, splits):
 @pytest.mark.parametrize("shared", [False, True])
 def test_agrees_with_an_independent_implementation(memory, shared):
     source = memory(shared=shared)
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     assert _mark(source, splits) == _independent(source, splits)
     assert len(_mark(source, splits)) == 64
 
@@ -49,21 +49,21 @@ def test_row_order_does_not_matter(memory):
 
 def test_order_of_rows_within_a_split_does_not_matter(memory):
     source = memory()
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     turned = Splits(*(splits[name][::-1] for name in ("train", "val", "query", "database")))
     assert _mark(source, turned) == _mark(source, splits)
 
 
 def test_one_label_changes_it(memory):
     source = memory()
-    before, row = _mark(source), make_splits(source, SIZES, 3).database[4]
+    before, row = _mark(source), make_splits(source, SIZES).database[4]
     source.labels[row, 1] ^= 1
     assert _mark(source) != before
 
 
 def test_labels_of_unused_items_do_not_change_it(memory):
     source = memory()
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     unused = np.setdiff1d(np.arange(40), np.concatenate([splits.query, splits.val, splits.database]))
     before = _mark(source, splits)
     source.labels[unused] ^= 1
@@ -74,7 +74,7 @@ def test_labels_of_unused_items_do_not_change_it(memory):
 @pytest.mark.parametrize("name", ["train", "val", "query", "database"])
 def test_membership_changes_it(memory, name):
     source = memory()
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     parts = {part: splits[part] for part in ("train", "val", "query", "database")}
     fewer = Splits(**(parts | {name: parts[name][1:]}))
     assert _mark(source, fewer) != _mark(source, splits)
@@ -82,7 +82,7 @@ def test_membership_changes_it(memory, name):
 
 def test_an_item_that_moves_changes_it(memory):
     source = memory()
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     moved = Splits(splits.train, splits.query, splits.val, splits.database)
     assert _mark(source, moved) != _mark(source, splits)
 
@@ -94,7 +94,7 @@ def test_a_class_name_and_its_place_change_it(memory):
 
 def test_an_id_changes_it(memory):
     source = memory()
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     before = _mark(source, splits)
     source.ids = tuple(i.replace("item", "thing") for i in source.ids)
     assert _mark(source, splits) != before
@@ -102,7 +102,7 @@ def test_an_id_changes_it(memory):
 
 def test_the_manifest_holds_every_used_item(memory, tmp_path):
     source = memory(order=np.random.default_rng(1).permutation(40))
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     path = tmp_path / "new" / "memory.parquet"
     write_manifest(source, splits, path, FACTS)
     table = pq.read_table(path)
@@ -119,7 +119,7 @@ def test_the_manifest_holds_every_used_item(memory, tmp_path):
 
 def test_the_fingerprint_can_be_recomputed_from_the_manifest(memory, tmp_path):
     source = memory()
-    splits = make_splits(source, SIZES, 3)
+    splits = make_splits(source, SIZES)
     write_manifest(source, splits, tmp_path / "m.parquet", FACTS)
     digest = hashlib.sha256(("\x1f".join(source.class_names) + "\n").encode())
     for row in pq.read_table(tmp_path / "m.parquet").to_pylist():
@@ -133,7 +133,7 @@ def test_an_unwritable_folder_is_named(memory, tmp_path):
     (tmp_path / "file").write_text("no folder")
     path = tmp_path / "file" / "manifest.parquet"
     with pytest.raises(DataError) as caught:
-        write_manifest(source, make_splits(source, SIZES, 3), path, FACTS)
+        write_manifest(source, make_splits(source, SIZES), path, FACTS)
     assert str(caught.value).startswith(f"{path}: the manifest cannot be written (")
     assert "None" not in str(caught.value)
 
@@ -153,5 +153,5 @@ def test_a_failed_write_leaves_nothing_behind(memory, tmp_path, monkeypatch, ste
         monkeypatch.setattr(os, "replace", refuse)
     source = memory()
     with pytest.raises(DataError, match=r"m\.parquet: the manifest cannot be written \(disk full\)"):
-        write_manifest(source, make_splits(source, SIZES, 3), tmp_path / "m.parquet", FACTS)
+        write_manifest(source, make_splits(source, SIZES), tmp_path / "m.parquet", FACTS)
     assert [p.name for p in tmp_path.iterdir()] == []

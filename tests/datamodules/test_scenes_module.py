@@ -8,11 +8,13 @@ import pytest
 from datamodules import DataError, ScenesDataModule
 from datamodules.scenes import CONCEPTS, render_scene
 from datamodules.scenes import module as scenes_module
+from tests.datamodules.grouped import grouped
 
-OPTIONS = {
-    **{"num_images": 12, "image_size": 16, "query_size": 4, "val_size": 3, "batch_size": 4, "num_proc": 1},
-    "seed": 5,
-}
+OPTIONS = {"num_images": 12, "size": 16, "query": 4, "val": 3, "train": None, "batch_size": 4, "num_proc": 1}
+
+
+def make(seed=5, **options):
+    return ScenesDataModule(seed=seed, **grouped(**(OPTIONS | options)))
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def module(cache):
-    made = ScenesDataModule(**OPTIONS, cache_dir=str(cache))
+    made = make(cache_dir=str(cache))
     made.prepare_data()
     made.setup("fit")
     return made
@@ -70,7 +72,7 @@ def test_splits(module):
         "train": 9,
         "val": 3,
         "query": 4,
-        "database": 9,
+        "database": 12,
     }
     assert {i.split("-")[0] for i in module.ids("query")} == {"test"}
     assert {i.split("-")[0] for i in module.ids("database") + module.ids("val")} == {"train"}
@@ -86,7 +88,7 @@ def test_a_batch(module):
 
 def test_the_second_call_renders_nothing(module, cache, monkeypatch):
     calls = _count_renders(monkeypatch)
-    again = ScenesDataModule(**OPTIONS, cache_dir=str(cache))
+    again = make(cache_dir=str(cache))
     again.prepare_data()
     again.setup("test")
     assert calls == []
@@ -96,7 +98,7 @@ def test_the_second_call_renders_nothing(module, cache, monkeypatch):
 
 def test_the_same_seed_gives_the_same_scenes_anywhere(module, tmp_path, monkeypatch):
     calls = _count_renders(monkeypatch)
-    again = ScenesDataModule(**OPTIONS, cache_dir=str(tmp_path))
+    again = make(cache_dir=str(tmp_path))
     again.prepare_data()
     again.setup("fit")
     assert len(calls) == 16
@@ -105,27 +107,27 @@ def test_the_same_seed_gives_the_same_scenes_anywhere(module, tmp_path, monkeypa
     assert all((a.image == b.image).all() and a.caption == b.caption for a, b in pairs)
 
 
-@pytest.mark.parametrize("option", [{"seed": 6}, {"image_size": 17}, {"num_images": 13}, {"query_size": 5}])
+@pytest.mark.parametrize("option", [{"seed": 6}, {"size": 17}, {"num_images": 13}, {"query": 5}])
 def test_other_options_are_another_folder(cache, option):
-    plain = ScenesDataModule(**OPTIONS, cache_dir=str(cache))
-    other = ScenesDataModule(**(OPTIONS | option), cache_dir=str(cache))
+    plain = make(cache_dir=str(cache))
+    other = make(cache_dir=str(cache), **option)
     assert plain.path == str(_folder(cache))
     assert other.path != plain.path
 
 
-def test_another_seed_is_other_scenes_and_another_split(module, cache):
-    other = ScenesDataModule(**(OPTIONS | {"seed": 6}), cache_dir=str(cache))
+def test_another_seed_is_other_scenes(module, cache):
+    other = make(6, cache_dir=str(cache))
     other.prepare_data()
     other.setup("fit")
     assert other.fingerprint != module.fingerprint
-    assert other.ids("val") != module.ids("val")
+    assert other.class_names == module.class_names
 
 
 @pytest.mark.parametrize("after", [0, 5, 14])  # in the first split and in the second
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, after):
     _count_renders(monkeypatch, fail_after=after)
     with pytest.raises(KeyboardInterrupt):
-        ScenesDataModule(**OPTIONS, cache_dir=str(tmp_path)).prepare_data()
+        make(cache_dir=str(tmp_path)).prepare_data()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,7 +136,7 @@ def test_what_a_killed_run_left_is_not_taken_for_scenes(tmp_path, monkeypatch):
     left.mkdir(parents=True)
     (left / "dataset_dict.json").write_text("{}")
     calls = _count_renders(monkeypatch)
-    made = ScenesDataModule(**OPTIONS, cache_dir=str(tmp_path))
+    made = make(cache_dir=str(tmp_path))
     made.prepare_data()
     made.setup("fit")
     assert len(calls) == 16
@@ -142,7 +144,7 @@ def test_what_a_killed_run_left_is_not_taken_for_scenes(tmp_path, monkeypatch):
 
 
 def test_a_run_that_was_overtaken_uses_the_scenes_of_the_other(tmp_path, monkeypatch):
-    mine, other = (ScenesDataModule(**OPTIONS, cache_dir=str(tmp_path)) for _ in range(2))
+    mine, other = (make(cache_dir=str(tmp_path)) for _ in range(2))
     plain = scenes_module.os.getpid()
     monkeypatch.setattr(scenes_module.os, "getpid", lambda: plain + 1)
     started = []
@@ -166,7 +168,7 @@ def test_a_place_that_is_taken_is_named(tmp_path):
     _folder(tmp_path).mkdir()
     (_folder(tmp_path) / "notes.txt").write_text("something else")
     with pytest.raises(DataError) as caught:
-        ScenesDataModule(**OPTIONS, cache_dir=str(tmp_path)).prepare_data()
+        make(cache_dir=str(tmp_path)).prepare_data()
     assert str(caught.value) == f"{_folder(tmp_path)}: the scenes cannot be kept (Directory not empty)"
     assert [p.name for p in tmp_path.iterdir()] == [_folder(tmp_path).name]
 
@@ -174,12 +176,12 @@ def test_a_place_that_is_taken_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"image_size": 15}, "image_size=15: expected at least 16"),
-        ({"query_size": 0}, "query_size=0: expected at least 1"),
+        ({"size": 15}, "the side of the rendered scenes=15: expected at least 16"),
+        ({"query": 0}, "splits.query=0: expected at least 1"),
         ({"num_images": 1}, "num_images=1: expected at least 2"),
     ],
 )
 def test_impossible_options_are_refused_before_rendering(tmp_path, option, message):
     with pytest.raises(DataError) as caught:
-        ScenesDataModule(**(OPTIONS | option), cache_dir=str(tmp_path))
+        make(cache_dir=str(tmp_path), **option)
     assert str(caught.value) == message

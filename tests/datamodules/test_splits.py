@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from datamodules.source import DataError
 from datamodules.splits import Splits, SplitSizes, check_splits, make_splits, seeded_order
 
 NAMES = ("train", "val", "query", "database")
-SIZES = SplitSizes(query=6, val=5, train=8, database=12)
+SIZES = SplitSizes(query=6, val=5, train=8, database=17)
 
 
 def _rows(*values):
@@ -19,37 +20,38 @@ def _rows(*values):
 
 
 def _chosen(source, sizes=SIZES, seed=0):
-    splits = make_splits(source, sizes, seed)
+    splits = make_splits(source, replace(sizes, seed=seed))
     return {name: sorted(source.ids[row] for row in splits[name]) for name in NAMES}
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("shared", [False, True])
 def test_sizes_membership_and_order(memory, shared, seed):
-    splits = make_splits(memory(shared=shared), SIZES, seed)
-    assert [len(splits[name]) for name in NAMES] == [8, 5, 6, 12]
+    splits = make_splits(memory(shared=shared), replace(SIZES, seed=seed))
+    assert [len(splits[name]) for name in NAMES] == [8, 5, 6, 17]
     parts = {name: set(splits[name].tolist()) for name in NAMES}
-    assert [len(parts[name]) for name in NAMES] == [8, 5, 6, 12]  # no row twice
+    assert [len(parts[name]) for name in NAMES] == [8, 5, 6, 17]  # no row twice
     assert parts["train"] < parts["database"]
     assert not parts["query"] & parts["database"]
-    assert not parts["val"] & parts["database"]
-    assert not parts["query"] & parts["val"]
+    assert parts["val"] < parts["database"]
+    assert not parts["train"] & parts["val"]
+    assert set(splits["val_database"].tolist()) == parts["database"] - parts["val"]
     for name in NAMES:
         assert splits[name].dtype == np.int64
         assert (np.diff(splits[name]) > 0).all()
 
 
 def test_queries_come_from_their_pool_and_the_rest_from_the_other(memory):
-    splits = make_splits(memory(count=40, queries=10), SIZES, 0)
+    splits = make_splits(memory(count=40, queries=10), SIZES)
     assert splits.query.max() < 10
     assert min(splits.val.min(), splits.database.min()) >= 10
 
 
 def test_none_takes_all_that_is_left(memory):
-    splits = make_splits(memory(count=40, queries=10), SplitSizes(None, 5, None, None), 0)
+    splits = make_splits(memory(count=40, queries=10), SplitSizes(None, 5, None, None))
     assert splits.query.tolist() == list(range(10))
-    assert len(splits.database) == 25
-    assert np.array_equal(splits.train, splits.database)
+    assert len(splits.database) == 30
+    assert np.array_equal(splits.train, splits["val_database"])
 
 
 def test_the_rule_is_sha256_of_seed_and_id(memory):
@@ -88,70 +90,76 @@ def test_the_seed_matters(memory):
 
 
 def test_more_queries_keep_the_earlier_ones(memory):
-    few, many = (_chosen(memory(), SplitSizes(count, 5, 8, 12)) for count in (3, 6))
+    few, many = (_chosen(memory(), SplitSizes(count, 5, 8, 17)) for count in (3, 6))
     assert set(few["query"]) < set(many["query"])
 
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        (SplitSizes(11, 5, 8, 12), "query_size=11, but only 10 items are available for 'query'"),
-        (SplitSizes(6, 31, 8, 12), "val_size=31, but only 30 items are available for 'val'"),
-        (SplitSizes(6, 5, 8, 26), "database_size=26, but only 25 items are available for 'database'"),
-        (SplitSizes(6, 5, 13, 12), "train_size=13, but only 12 items are available for 'train'"),
-        (SplitSizes(0, 5, 8, 12), "split 'query' is empty: raise query_size"),
-        (SplitSizes(6, 5, 0, 12), "split 'train' is empty: raise train_size"),
-        (SplitSizes(6, 5, None, 0), "split 'train' is empty: raise train_size"),
-        (SplitSizes(6, 30, None, None), "split 'train' is empty: raise train_size"),
-        (SplitSizes(-1, 5, 8, 12), "query_size=-1: expected 0 or more"),
-        (SplitSizes(6, -1, 8, 12), "val_size=-1: expected 0 or more"),
-        (SplitSizes(6, 5, 8, -2), "database_size=-2: expected 0 or more"),
-        (SplitSizes(6, 5, -3, 12), "train_size=-3: expected 0 or more"),
+        (SplitSizes(11, 5, 8, 17), "splits.query=11, but only 10 items are available for 'query'"),
+        (SplitSizes(6, 31, 8, 30), "splits.val=31, but only 30 items are available for 'val'"),
+        (SplitSizes(6, 5, 8, 31), "splits.database=31, but only 30 items are available for 'database'"),
+        (SplitSizes(6, 5, 13, 17), "splits.train=13, but only 12 items are available for 'train'"),
+        (SplitSizes(0, 5, 8, 17), "split 'query' is empty: raise splits.query"),
+        (SplitSizes(6, 5, 0, 17), "split 'train' is empty: raise splits.train"),
+        (SplitSizes(6, 0, None, 0), "split 'train' is empty: raise splits.train"),
+        (SplitSizes(6, 30, None, None), "split 'train' is empty: raise splits.train"),
+        (SplitSizes(-1, 5, 8, 17), "splits.query=-1: expected 0 or more"),
+        (SplitSizes(6, -1, 8, 17), "splits.val=-1: expected 0 or more"),
+        (SplitSizes(6, 5, 8, -2), "splits.database=-2: expected 0 or more"),
+        (SplitSizes(6, 5, -3, 17), "splits.train=-3: expected 0 or more"),
     ],
 )
 def test_impossible_sizes_name_their_option(memory, sizes, message):
     with pytest.raises(DataError) as caught:
-        make_splits(memory(count=40, queries=10), sizes, 0)
+        make_splits(memory(count=40, queries=10), sizes)
     assert str(caught.value).startswith(message)
 
 
 def test_queries_that_take_everything_are_named(memory):
     with pytest.raises(DataError) as caught:
-        make_splits(memory(shared=True), SplitSizes(None, 0, None, None), 0)
-    assert str(caught.value) == "query_size=None takes all 40 items and leaves none for the database"
+        make_splits(memory(shared=True), SplitSizes(None, 0, None, None))
+    assert str(caught.value) == "splits.query=None takes all 40 items and leaves none for the database"
 
 
 def test_no_validation_items_are_allowed(memory):
-    splits = make_splits(memory(), SplitSizes(6, 0, 8, 12), 0)
+    splits = make_splits(memory(), SplitSizes(6, 0, 8, 12))
     assert splits.val.shape == (0,)
     assert len(splits.database) == 12
 
 
 def test_check_accepts_good_splits():
-    check_splits(Splits(_rows(3), _rows(2), _rows(0, 1), _rows(3, 4)), "abcde")
+    check_splits(Splits(_rows(3), _rows(4), _rows(0, 1), _rows(3, 4)), "abcde")
 
 
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        (Splits(_rows(3, 1, 2), _rows(), _rows(0), _rows(3, 4)), "2 training items are not in the database: b, c"),
+        (Splits(_rows(3, 1, 2), _rows(), _rows(0), _rows(3, 4)), "2 train items are not in the database: b, c"),
         (Splits(_rows(3), _rows(), _rows(0, 4), _rows(3, 4)), "1 query items are also in split 'database': e"),
-        (Splits(_rows(3), _rows(3), _rows(0), _rows(3, 4)), "1 val items are also in split 'database': d"),
-        (Splits(_rows(3), _rows(1, 2), _rows(2, 1, 0), _rows(3)), "2 query items are also in split 'val': b, c"),
+        (Splits(_rows(3), _rows(3), _rows(0), _rows(3, 4)), "1 val items are also in split 'train': d"),
+        (Splits(_rows(3), _rows(1, 2), _rows(0), _rows(3)), "2 val items are not in the database: b, c"),
         (
             Splits(_rows(7), _rows(), _rows(*range(8)), _rows(*range(8))),
             "8 query items are also in split 'database': a, b, c, d, e ...",
         ),
-        (Splits(_rows(), _rows(), _rows(0), _rows(3)), "split 'train' is empty: raise train_size or check the source"),
-        (Splits(_rows(3), _rows(), _rows(), _rows(3)), "split 'query' is empty: raise query_size or check the source"),
+        (
+            Splits(_rows(), _rows(), _rows(0), _rows(3)),
+            "split 'train' is empty: raise splits.train",
+        ),
+        (
+            Splits(_rows(3), _rows(), _rows(), _rows(3)),
+            "split 'query' is empty: raise splits.query",
+        ),
     ],
 )
 def test_check_names_the_offenders(splits, message):
     with pytest.raises(DataError) as caught:
         check_splits(splits, "abcdefgh")
-    assert str(caught.value) == message
+    assert str(caught.value).removesuffix(" or check the source") == message
 
 
 def test_unknown_split_is_a_key_error():
-    with pytest.raises(KeyError, match="no split 'test': expected train, val, query or database"):
+    with pytest.raises(KeyError, match="no split 'test': expected train, val, query, database or val_database"):
         Splits(_rows(), _rows(), _rows(), _rows())["test"]

@@ -12,9 +12,7 @@ from tests.conftest import Tiny
 
 @pytest.fixture
 def data(tiny: Tiny) -> ScenesDataModule:
-    module = ScenesDataModule(48, 16, query_size=7, val_size=8, batch_size=8, num_proc=1, cache_dir=str(tiny.data))
-    module.setup()
-    return module
+    return tiny.open_data()
 
 
 def change(tiny: Tiny, folder, edit) -> str:

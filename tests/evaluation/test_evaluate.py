@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import evaluate
-from datamodules import ScenesDataModule
 from lightning_modules.attacks import IterativeCodeAttack
 from lightning_modules.evaluation.store import Stage
 from lightning_modules.hashing import HashingModule
@@ -59,8 +58,7 @@ def test_report_and_logs_are_written(done: Path):
 
 def test_map_equals_brute_force_on_the_networks_codes(tiny: Tiny, done: Path):
     """MAP of the clean row from codes made here, by an independent loop over random orders of ties."""
-    data = ScenesDataModule(48, 16, query_size=7, val_size=8, batch_size=8, num_proc=1, cache_dir=str(tiny.data))
-    data.setup()
+    data = tiny.open_data()
     encoder = HashingModule.load_from_checkpoint(tiny.hasher)
     database, queries = (
         (torch.cat([encoder.encode(b.image) for b in loader]).numpy(), data.labels(split).numpy())
