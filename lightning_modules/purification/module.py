@@ -92,9 +92,9 @@ class DDPMModule(LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Update the averaged weights."""
-        del outputs, batch, batch_idx
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take a step, then update the averaged weights: once per step, however many batches it gathers."""
+        super().optimizer_step(*args, **kwargs)
         self.ema.update_parameters(self.denoiser)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -101,7 +101,7 @@ def test_the_average_ramps_up(unet_arguments):
     for count, value in enumerate(draws):
         with torch.no_grad():
             current.copy_(value)
-        module.on_train_batch_end(None, None, count)
+        module.ema.update_parameters(module.denoiser)
         decay = min(0.5, (1 + count) / (10 + count))
         expected = value if count == 0 else decay * expected + (1 - decay) * value
         torch.testing.assert_close(averaged, expected)
@@ -147,7 +147,7 @@ def test_validation_scores_the_average_within_the_range(unet_arguments, images, 
     with torch.no_grad():
         module.denoiser.unet.conv_out.bias.add_(1)
     assert validation_loss(module, images, 9, logged) == before
-    module.on_train_batch_end(None, None, 0)
+    module.ema.update_parameters(module.denoiser)
     assert validation_loss(module, images, 9, logged) != before
 
 
@@ -187,6 +187,12 @@ def test_a_checkpoint_rebuilds_the_module(unet_arguments, images, fit, tmp_path)
     assert loaded.augmentation.spec == augmentation.spec
     assert loaded.ema.multi_avg_fn.decay == 0.99
     assert int(loaded.ema.n_averaged) == 3
+
+
+def test_the_average_counts_steps_not_batches(unet_arguments, images, fit):
+    module = DDPMModule(unet=unet_arguments)
+    fit(module, images, max_steps=3, accumulate_grad_batches=2)
+    assert int(module.ema.n_averaged) == 3
 
 
 def test_training_goes_on_from_an_export(module, tmp_path, fit, images):
