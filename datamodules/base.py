@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 
 from datamodules.dataset import Item, Loading, RetrievalDataset, collate
 from datamodules.images import Pixels, Resize
-from datamodules.manifest import fingerprint, write_manifest
+from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SPLIT_NAMES, SPLIT_RULE, Splits, SplitSizes, make_splits
+from datamodules.text.base import TextFeatures, TextTable
 from lightning_modules.types import Batch
 
 # Frozen, hence shared.
@@ -33,7 +34,8 @@ class RetrievalDataModule(LightningDataModule):
         pixels: size of the pictures.
         splits: sizes of the splits, and their seed.
         loader: batch size and workers.
-        cache_dir: folder for manifests and generated data.
+        cache_dir: folder for manifests, features and generated data.
+        text: text features of every item; None gives none.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class RetrievalDataModule(LightningDataModule):
         splits: SplitSizes = DEFAULT_SPLITS,
         loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
+        text: TextFeatures | None = None,
     ) -> None:
         super().__init__()
         if splits.val_database < 1:
@@ -50,6 +53,8 @@ class RetrievalDataModule(LightningDataModule):
         self.cache_dir = Path(cache_dir)
         self._sizes, self._resize = splits, Resize(pixels)
         self._state: tuple[ItemSource, Splits, str] | None = None
+        self._features = text
+        self._text: TextTable | None = None
 
     @abstractmethod
     def load_source(self) -> ItemSource:
@@ -65,12 +70,21 @@ class RetrievalDataModule(LightningDataModule):
         for name in SPLIT_NAMES:  # unreadable pictures show now, not hours into the work
             for row in splits[name][:1]:
                 source.image(int(row))
-        mark = fingerprint(source.ids, source.labels, splits, source.class_names)
+        mark = fingerprint(source.ids, source.labels, splits, source.class_names, self.protocol_name)
+        text_mark = text_fingerprint(source, splits)
+        if self._features is not None:
+            self._text = self._features.table(source, text_mark, self.cache_dir)
         self._state = (source, splits, mark)
         path = self.cache_dir / "manifests" / f"{source.name}-{mark[:12]}.parquet"
         if not path.exists():
             facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._sizes.seed), "name": source.name}
+            facts |= {"text_fingerprint": text_mark, "protocol": self.protocol_name, **source.facts}
             write_manifest(source, splits, path, facts | {"class_names": "\x1f".join(source.class_names)})
+
+    @property
+    def protocol_name(self) -> str:
+        """Name of the protocol, for the fingerprint; empty where a data set has only one."""
+        return ""
 
     @property
     def _ready(self) -> tuple[ItemSource, Splits, str]:
@@ -122,7 +136,7 @@ class RetrievalDataModule(LightningDataModule):
 
     def dataset(self, split: str, rows: slice = slice(None)) -> RetrievalDataset:
         """Return a split, or some of its rows, as a map-style data set."""
-        return RetrievalDataset(self.source, self.rows(split)[rows], self._resize)
+        return RetrievalDataset(self.source, self.rows(split)[rows], self._resize, self._text)
 
     def collate(self, items: list[Item]) -> Batch:
         """Stack items of :meth:`dataset` to a batch."""
@@ -138,7 +152,7 @@ class RetrievalDataModule(LightningDataModule):
         keep = min(self._sizes.val_database, len(database))
         # Evenly spread, so that a database sorted by class is still represented.
         spread = np.linspace(0, len(database) - 1, keep).astype(np.int64)
-        database = RetrievalDataset(self.source, database.rows[spread], self._resize)
+        database = RetrievalDataset(self.source, database.rows[spread], self._resize, self._text)
         return [self.loader.over(database), self.loader.over(self.dataset("val"))]
 
     def test_dataloader(self) -> list[DataLoader]:

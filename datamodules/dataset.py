@@ -11,18 +11,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.images import Resize
 from datamodules.source import ItemSource
+from datamodules.text.base import TextTable
 from lightning_modules.types import Batch
 
 
 @dataclass(frozen=True)
 class Item:
-    """One decoded item: uint8 image ``(3, H, W)``, uint8 label ``(C,)``, position, id, caption."""
+    """One decoded item: uint8 image ``(3, H, W)``, uint8 label ``(C,)``, position, id, caption, features ``(D,)``."""
 
     image: Tensor
     label: Tensor
     index: int
     sample_id: str
     caption: str | None
+    text: Tensor | None = None
 
 
 class RetrievalDataset(Dataset[Item]):
@@ -32,10 +34,11 @@ class RetrievalDataset(Dataset[Item]):
         source: where the pictures are.
         rows: int64 rows of the source, in order.
         resize: brings every picture to the size of the experiment.
+        text: text features by row of the source.
     """
 
-    def __init__(self, source: ItemSource, rows: np.ndarray, resize: Resize) -> None:
-        self.source, self.rows, self.resize = source, rows, resize
+    def __init__(self, source: ItemSource, rows: np.ndarray, resize: Resize, text: TextTable | None = None) -> None:
+        self.source, self.rows, self.resize, self.text = source, rows, resize, text
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,17 +51,20 @@ class RetrievalDataset(Dataset[Item]):
             index=index,
             sample_id=self.source.ids[row],
             caption=self.source.caption(row),
+            text=None if self.text is None else self.text[row],
         )
 
 
 def collate(items: list[Item]) -> Batch:
     """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
+    texts = [item.text for item in items if item.text is not None]
     captions = tuple(item.caption for item in items if item.caption is not None)
     return Batch(
         image=torch.stack([item.image for item in items]).float().div_(255),
         label=torch.stack([item.label for item in items]),
         index=torch.tensor([item.index for item in items], dtype=torch.int64),
         ids=tuple(item.sample_id for item in items),
+        text=torch.stack(texts) if len(texts) == len(items) else None,
         captions=captions if len(captions) == len(items) else None,
     )
 

@@ -76,9 +76,9 @@ class HuggingFaceSource(ItemSource):
             raise DataError(f"{name}: the picture is missing")
         return read(Path(value["path"]))
 
-    def caption(self, row: int) -> str | None:
-        """Return the text of one row; see :meth:`ItemSource.caption`."""
-        return None if self._texts is None else str(self._texts[row][self._text_column])
+    def sentences(self, row: int) -> tuple[str, ...]:
+        """Return the caption of one row; see :meth:`ItemSource.sentences`."""
+        return () if self._texts is None else (str(self._texts[row][self._text_column]),)
 
     def _check_present(self, column: str) -> None:
         values = self._rows.select_columns([column]).with_format("arrow")[:][column]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from torch import Tensor
@@ -21,7 +23,12 @@ class ItemSource(ABC):
         ids: ``n`` stable, distinct sample ids.
         labels: uint8 ``(n, C)`` multi-hot in {0, 1}.
         query_pool: int64 rows that queries may be drawn from.
-        database_pool: int64 rows that database, training and validation items may be drawn from.
+        database_pool: int64 rows that database and validation items may be drawn from.
+        train_pool: int64 rows that training items are drawn from, in the order of a published list and with its
+            repetitions; None where any database item may be one.
+        keys: ``n`` names of the photographs themselves (a Flickr or COCO id), where two items may show the
+            same one; None where ids tell them apart.
+        facts: what a report should say about the data: layout, source of labels and of splits, ...
     """
 
     name: str
@@ -30,6 +37,9 @@ class ItemSource(ABC):
     labels: np.ndarray
     query_pool: np.ndarray
     database_pool: np.ndarray
+    train_pool: np.ndarray | None = None
+    keys: tuple[str, ...] | None = None
+    facts: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def image(self, row: int) -> Tensor:
@@ -42,7 +52,21 @@ class ItemSource(ABC):
             DataError: the picture is missing or cannot be decoded; the message names it.
         """
 
-    def caption(self, row: int) -> str | None:
-        """Return the text of one row, or None for a data set without texts."""
+    def path(self, row: int) -> str | None:
+        """Return where the picture of one row lies, relative and POSIX, if it has a place of its own."""
         del row
         return None
+
+    def sentences(self, row: int) -> tuple[str, ...]:
+        """Return the captions of one row; empty for a data set without captions."""
+        del row
+        return ()
+
+    def tags(self, row: int) -> tuple[str, ...]:
+        """Return the tags of one row; empty for a data set without tags."""
+        del row
+        return ()
+
+    def caption(self, row: int) -> str | None:
+        """Return the text of one row, captions or else tags joined by blanks; None if there is neither."""
+        return " ".join(self.sentences(row) or self.tags(row)) or None

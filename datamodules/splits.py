@@ -38,7 +38,14 @@ class SplitSizes:
 
 @dataclass(frozen=True)
 class Splits:
-    """Rows of a source, one ascending int64 array per split."""
+    """Rows of a source, one int64 array per split.
+
+    Attributes:
+        train: training rows in the order of the published list or of the rule; a published list may repeat rows.
+        val: validation queries, ascending.
+        query: queries, ascending.
+        database: database items, ascending.
+    """
 
     train: np.ndarray
     val: np.ndarray
@@ -70,15 +77,22 @@ def make_splits(source: ItemSource, sizes: SplitSizes) -> Splits:
     if len(rest) == 0 < len(source.database_pool):
         raise DataError(f"splits.query={sizes.query} takes all {len(query)} items and leaves none for the database")
     database = _take("database", _shuffled(rest, source, sizes.seed), sizes.database)
-    val = _take("val", database, sizes.val)
-    train = _take("train", database[len(val) :], sizes.train)
-    splits = Splits(*(np.sort(rows) for rows in (train, val, query, database)))
-    check_splits(splits, source.ids)
+    published = source.train_pool
+    free = database if published is None else database[~np.isin(database, published)]
+    val = _take("val", free, sizes.val)
+    train = _take("train", database[len(val) :] if published is None else published, sizes.train)
+    splits = Splits(train, *(np.sort(rows) for rows in (val, query, database)))
+    check_splits(splits, source.ids, source.keys)
     return splits
 
 
-def check_splits(splits: Splits, ids: Sequence[str]) -> None:
+def check_splits(splits: Splits, ids: Sequence[str], keys: Sequence[str] | None = None) -> None:
     """Check who may be where: train and val inside the database, nothing shared between train, val and query.
+
+    Args:
+        splits: rows.
+        ids: ids of all rows.
+        keys: names of the photographs: no query may be in the database under another id.
 
     Raises:
         DataError: naming the split and up to five offending ids.
@@ -98,6 +112,11 @@ def check_splits(splits: Splits, ids: Sequence[str]) -> None:
         inside = np.intersect1d(splits[name], splits[other])
         if len(inside):
             raise DataError(f"{len(inside)} {name} items are also in split {other!r}: {offenders(inside)}")
+    if keys is not None:
+        stored = {keys[row] for row in splits.database}
+        twice = np.array([row for row in splits.query if keys[row] in stored], dtype=np.int64)
+        if len(twice):
+            raise DataError(f"{len(twice)} query photographs are in the database under another id: {offenders(twice)}")
 
 
 def _shuffled(pool: np.ndarray, source: ItemSource, seed: int) -> np.ndarray:

@@ -112,7 +112,16 @@ def test_galleries_import_pictures_only():
     ("package", "allowed"),
     [
         ("lightning_modules", ["lightning_modules", "lightning"]),
-        ("datamodules", ["datamodules", "lightning", "lightning_modules.types", "lightning_modules.randomness"]),
+        (
+            "datamodules",
+            [
+                "datamodules",
+                "lightning",
+                "lightning_modules.types",
+                "lightning_modules.randomness",
+                "lightning_modules.configurable",
+            ],
+        ),
         (
             "callbacks",
             [

@@ -29,8 +29,8 @@ class MemorySource(ItemSource):
         self.decoded.append(row)
         return torch.full((3, *self.size), row % 256, dtype=torch.uint8)
 
-    def caption(self, row):
-        return None if self.captions is None else self.captions[row]
+    def sentences(self, row):
+        return () if self.captions is None or self.captions[row] is None else (self.captions[row],)
 
 
 def make_memory(count=40, queries=10, classes=3, shared=False, order=None, **extra):

@@ -229,6 +229,8 @@ def test_the_manifest_is_written_once_under_the_fingerprint(make, tmp_path):
         "seed": "4",
         "name": "memory",
         "class_names": "class0\x1fclass1\x1fclass2",
+        "protocol": "",
+        "text_fingerprint": "",
     }
     before = path.stat().st_mtime_ns
     make(seed=4)

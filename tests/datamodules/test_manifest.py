@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules import manifest
-from datamodules.manifest import fingerprint, write_manifest
+from datamodules import tables
+from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
 from datamodules.source import DataError
 from datamodules.splits import Splits, SplitSizes, make_splits
 
@@ -25,12 +26,13 @@ def _mark(source, splits=None):
 
 def _independent(source, splits):
     """The same definition once more, from a table of strings."""
-    member = {name: {source.ids[row] for row in splits[name]} for name in ("query", "database", "train", "val")}
-    lines = ["\x1f".join(source.class_names)]
+    member = {name: [source.ids[row] for row in splits[name]] for name in ("query", "database", "train")}
+    lines = ["", "\x1f".join(source.class_names)]
     for sample_id in sorted(set().union(*member.values())):
-        flags = "".join(str(int(sample_id in member[name])) for name in ("query", "database", "train", "val"))
+        flags = "|".join(str(int(sample_id in member[name])) for name in ("query", "database"))
+        places = ",".join(str(place) for place, trained in enumerate(member["train"]) if trained == sample_id)
         label = "".join(str(value) for value in source.labels[source.ids.index(sample_id)])
-        lines.append(f"{sample_id}|{flags}|{label}")
+        lines.append(f"{sample_id}|{flags}|{places}|{label}")
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
@@ -50,7 +52,7 @@ def test_row_order_does_not_matter(memory):
 def test_order_of_rows_within_a_split_does_not_matter(memory):
     source = memory()
     splits = make_splits(source, SIZES)
-    turned = Splits(*(splits[name][::-1] for name in ("train", "val", "query", "database")))
+    turned = Splits(splits.train, *(splits[name][::-1] for name in ("val", "query", "database")))
     assert _mark(source, turned) == _mark(source, splits)
 
 
@@ -71,7 +73,7 @@ def test_labels_of_unused_items_do_not_change_it(memory):
     assert _mark(source, splits) == before
 
 
-@pytest.mark.parametrize("name", ["train", "val", "query", "database"])
+@pytest.mark.parametrize("name", ["train", "query", "database"])
 def test_membership_changes_it(memory, name):
     source = memory()
     splits = make_splits(source, SIZES)
@@ -106,26 +108,62 @@ def test_the_manifest_holds_every_used_item(memory, tmp_path):
     path = tmp_path / "new" / "memory.parquet"
     write_manifest(source, splits, path, FACTS)
     table = pq.read_table(path)
-    assert table.column_names == ["id", "is_train", "is_val", "is_query", "is_database", "label"]
+    assert table.column_names == [
+        *("id", "path", "is_query", "is_database", "is_train", "is_val"),
+        *("train_pos", "db_pos", "label", "text", "tags"),
+    ]
     assert {key.decode(): value.decode() for key, value in table.schema.metadata.items()} == FACTS
     rows = table.to_pylist()
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
-    assert len(rows) == 6 + 5 + 12
+    assert len(rows) == 6 + 17
     for name in ("train", "val", "query", "database"):
         assert {row["id"] for row in rows if row[f"is_{name}"]} == {source.ids[row] for row in splits[name]}
     for row in rows:
-        assert row["label"] == source.labels[source.ids.index(row["id"])].tolist()
+        place = source.ids.index(row["id"])
+        assert row["label"] == source.labels[place].tolist()
+        assert row["db_pos"] == (splits.database.tolist().index(place) if row["is_database"] else None)
+        assert row["train_pos"] == [p for p, trained in enumerate(splits.train) if trained == place]
 
 
 def test_the_fingerprint_can_be_recomputed_from_the_manifest(memory, tmp_path):
     source = memory()
     splits = make_splits(source, SIZES)
     write_manifest(source, splits, tmp_path / "m.parquet", FACTS)
-    digest = hashlib.sha256(("\x1f".join(source.class_names) + "\n").encode())
+    digest = hashlib.sha256(("\n" + "\x1f".join(source.class_names) + "\n").encode())
     for row in pq.read_table(tmp_path / "m.parquet").to_pylist():
-        flags = "".join(str(int(row[f"is_{name}"])) for name in ("query", "database", "train", "val"))
-        digest.update(f"{row['id']}|{flags}|{''.join(map(str, row['label']))}\n".encode())
+        flags, places = f"{row['is_query']:d}|{row['is_database']:d}", ",".join(map(str, row["train_pos"]))
+        digest.update(f"{row['id']}|{flags}|{places}|{''.join(map(str, row['label']))}\n".encode())
     assert digest.hexdigest() == _mark(source, splits)
+
+
+def test_validation_items_and_the_protocol(memory):
+    source = memory()
+    splits = make_splits(source, SIZES)
+    assert _mark(source, replace(splits, val=splits.val[1:])) == _mark(source, splits)
+    names = source.class_names
+    marks = {fingerprint(source.ids, source.labels, splits, names, protocol) for protocol in ("", "uni", "cross")}
+    assert len(marks) == 3
+
+
+def test_a_repeated_training_line_is_kept(memory, tmp_path):
+    source = memory()
+    splits = make_splits(source, SIZES)
+    twice = replace(splits, train=np.append(splits.train, splits.train[2]))
+    assert _mark(source, twice) != _mark(source, splits)
+    write_manifest(source, twice, tmp_path / "m.parquet", FACTS)
+    rows = {row["id"]: row for row in pq.read_table(tmp_path / "m.parquet").to_pylist()}
+    assert rows[source.ids[splits.train[2]]]["train_pos"] == [2, 8]
+    assert rows[source.ids[splits.train[1]]]["train_pos"] == [1]
+
+
+def test_texts_have_a_hash_of_their_own(memory):
+    source = memory(captions=[f"text {row}" for row in range(40)])
+    splits = make_splits(source, SIZES)
+    before, mark = text_fingerprint(source, splits), _mark(source)
+    source.captions[splits.query[0]] = "another"
+    assert text_fingerprint(source, splits) != before
+    assert _mark(source) == mark
+    assert text_fingerprint(memory(), splits) == ""
 
 
 def test_an_unwritable_folder_is_named(memory, tmp_path):
@@ -148,7 +186,7 @@ def test_a_failed_write_leaves_nothing_behind(memory, tmp_path, monkeypatch, ste
         raise OSError("disk full")
 
     if step == "write":
-        monkeypatch.setattr(manifest.pq, "write_table", full)
+        monkeypatch.setattr(tables.pq, "write_table", full)
     else:
         monkeypatch.setattr(os, "replace", refuse)
     source = memory()

@@ -38,7 +38,7 @@ def test_sizes_membership_and_order(memory, shared, seed):
     assert set(splits["val_database"].tolist()) == parts["database"] - parts["val"]
     for name in NAMES:
         assert splits[name].dtype == np.int64
-        assert (np.diff(splits[name]) > 0).all()
+        assert name == "train" or (np.diff(splits[name]) > 0).all()
 
 
 def test_queries_come_from_their_pool_and_the_rest_from_the_other(memory):
@@ -51,7 +51,7 @@ def test_none_takes_all_that_is_left(memory):
     splits = make_splits(memory(count=40, queries=10), SplitSizes(None, 5, None, None))
     assert splits.query.tolist() == list(range(10))
     assert len(splits.database) == 30
-    assert np.array_equal(splits.train, splits["val_database"])
+    assert np.array_equal(np.sort(splits.train), splits["val_database"])
 
 
 def test_the_rule_is_sha256_of_seed_and_id(memory):
