@@ -1,6 +1,7 @@
 """Data modules: every data set in the same four splits, decoded on access."""
 
 from datamodules.base import RetrievalDataModule
+from datamodules.class_folders import ClassFoldersDataModule
 from datamodules.dataset import Loading
 from datamodules.folder import FolderDataModule
 from datamodules.huggingface import HuggingFaceDataModule
@@ -8,8 +9,10 @@ from datamodules.images import Pixels
 from datamodules.scenes.module import ScenesDataModule
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SplitSizes
+from datamodules.table import TableDataModule
 
 __all__ = [
+    "ClassFoldersDataModule",
     "DataError",
     "FolderDataModule",
     "HuggingFaceDataModule",
@@ -19,4 +22,5 @@ __all__ = [
     "RetrievalDataModule",
     "ScenesDataModule",
     "SplitSizes",
+    "TableDataModule",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class RetrievalDataModule(LightningDataModule):
         mark = fingerprint(source.ids, source.labels, splits, source.class_names, self.protocol_name)
         text_mark = text_fingerprint(source, splits)
         if self._features is not None:
-            self._text = self._features.table(source, text_mark, self.cache_dir)
+            self._text = self._features.table(source, self.cache_dir)
         self._state = (source, splits, mark)
         path = self.cache_dir / "manifests" / f"{source.name}-{mark[:12]}.parquet"
         if not path.exists():
@@ -105,7 +106,8 @@ class RetrievalDataModule(LightningDataModule):
     @property
     def pixel_facts(self) -> dict[str, object]:
         """What the pixels of every split depend on: for cache keys."""
-        return {"fingerprint": self.fingerprint, **self.pixels.facts}
+        val = hashlib.sha256("\n".join(self.ids("val")).encode()).hexdigest()  # no part of the fingerprint
+        return {"fingerprint": self.fingerprint, "val": val[:16], **self.pixels.facts}
 
     @property
     def fingerprint(self) -> str:

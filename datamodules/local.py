@@ -1,18 +1,16 @@
-"""LocalDataModule: a data set from files on disk, parsed once into a catalogue."""
+"""LocalDataModule: a benchmark data set from files on disk, in any of the layouts that people keep it in."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import ClassVar, Literal
 
-import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS, RetrievalDataModule
-from datamodules.catalogue import VERSION, Catalogue, CatalogueSource
+from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS
+from datamodules.catalogue import Catalogue
+from datamodules.catalogued import CatalogueDataModule, Missing, check_option, drop_missing
 from datamodules.dataset import Loading
 from datamodules.images import Pixels
 from datamodules.layouts.base import Layout, find_layout
@@ -25,7 +23,7 @@ from datamodules.text.base import TextFeatures
 PROTOCOL_SIZES = SplitSizes(query=None, train=None)
 
 
-class LocalDataModule(RetrievalDataModule):
+class LocalDataModule(CatalogueDataModule):
     """A benchmark data set with protocols and layouts; a member of the family only lists them.
 
     Args:
@@ -52,7 +50,7 @@ class LocalDataModule(RetrievalDataModule):
         self,
         root: str,
         protocol: str | None = None,
-        missing: Literal["error", "skip"] = "error",
+        missing: Missing = "error",
         class_order: Literal["alphabetical", "legacy"] = "alphabetical",
         text: TextFeatures | None = None,
         pixels: Pixels = DEFAULT_PIXELS,
@@ -63,71 +61,46 @@ class LocalDataModule(RetrievalDataModule):
         chosen = next(iter(self.protocols)) if protocol is None else protocol
         if chosen not in self.protocols:
             raise DataError(f"protocol={protocol!r}: {self.short_name} has {', '.join(self.protocols)}")
-        for option, value, allowed in (
-            ("missing", missing, ("error", "skip")),
-            ("class_order", class_order, ("alphabetical", "legacy")),
-        ):
-            if value not in allowed:
-                raise DataError(f"{option}={value!r}: expected {' or '.join(map(repr, allowed))}")
-        self.protocol, self.root = self.protocols[chosen], Path(root)
+        check_option("missing", missing, ("error", "skip"))
+        check_option("class_order", class_order, ("alphabetical", "legacy"))
+        self.protocol = self.protocols[chosen]
         self._missing, self._class_order = missing, class_order
-        super().__init__(pixels, splits, loader, cache_dir, text)
+        super().__init__(root, f"{self.short_name}-{chosen}", text, pixels, splits, loader, cache_dir)
 
     @property
     def protocol_name(self) -> str:
         """Data set and protocol."""
         return f"{self.short_name}/{self.protocol.name}"
 
-    @property
-    def catalogue_path(self) -> Path:
-        """Where the catalogue of these files and options is kept."""
-        entries = sorted((e.name, e.stat().st_mtime_ns) for e in self.root.iterdir()) if self.root.is_dir() else []
-        facts = [str(self.root.resolve()), entries, self._missing, self._class_order, VERSION]
-        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-        return self.cache_dir / "catalogues" / f"{self.short_name}-{self.protocol.name}-{digest}.parquet"
-
-    def prepare_data(self) -> None:
-        """Parse the files, unless that is done; a killed run leaves nothing half-made behind."""
-        if not self.catalogue_path.exists():
-            self.read_catalogue().save(self.catalogue_path)
+    def depends_on(self) -> list[object]:
+        """Return what the catalogue depends on; see :meth:`CatalogueDataModule.depends_on`."""
+        cache = self.cache_dir.resolve()  # it may lie below the root, and changes while it is filled
+        entries = self.root.iterdir() if self.root.is_dir() else ()
+        found = [entry for entry in entries if entry.exists() and entry.resolve() != cache]
+        return [sorted((e.name, e.stat().st_mtime_ns) for e in found), self._missing, self._class_order]
 
     def read_catalogue(self) -> Catalogue:
         """Recognise the layout, read it, and check it."""
         layout = find_layout(self.root, self.protocol, self.layouts, self.short_name)
         catalogue = layout.read(self.root, self.protocol)
-        catalogue = _drop_missing(catalogue, PictureStore(self.root), self._missing)
-        if len(catalogue.ids) != self.protocol.items:
+        if self.protocol.class_names:  # a general layout cannot know the name; a folder is called after itself
+            catalogue = replace(catalogue, name=self.short_name)
+        catalogue = drop_missing(catalogue, PictureStore(self.root), self._missing)
+        if self.protocol.items and len(catalogue.ids) != self.protocol.items:
             rank_zero_warn(
                 f"{self.root}: {len(catalogue.ids)} items, the protocol {self.short_name}/{self.protocol.name} has "
                 f"{self.protocol.items} ({self.protocol.source})"
             )
         order = self.protocol.class_names if self._class_order == "alphabetical" else self.protocol.legacy_class_names
         published = "published lists" if catalogue.query is not None else SPLIT_RULE
-        return _reorder(catalogue, order, layout=layout.title, split_source=published)
+        return _reorder(catalogue, order or catalogue.class_names, layout=layout.title, split_source=published)
 
     def load_source(self) -> ItemSource:
         """Open the catalogue."""
-        if not self.catalogue_path.exists():
-            raise RuntimeError("the data module is not prepared yet: call prepare_data() before setup()")
-        source = CatalogueSource(self.catalogue_path, PictureStore(self.root))
-        if "split_source" not in source.facts or source.facts["split_source"] == SPLIT_RULE:
+        source = super().load_source()
+        if source.facts.get("split_source", SPLIT_RULE) == SPLIT_RULE:
             self._sizes = self.protocol.fill(self._sizes)
         return source
-
-
-def _drop_missing(catalogue: Catalogue, pictures: PictureStore, policy: str) -> Catalogue:
-    gone = pictures.missing(catalogue.paths)
-    if not gone:
-        return catalogue
-    names = [catalogue.paths[row] for row in gone]
-    if policy == "error":
-        listed = "\n  ".join(names)
-        raise DataError(
-            f"{pictures.root}: {len(gone)} of {len(catalogue.ids)} pictures are missing; missing=skip leaves "
-            f"them out:\n  {listed}"
-        )
-    keep = np.setdiff1d(np.arange(len(catalogue.ids)), gone)
-    return catalogue.select(keep, missing="\n".join(names))
 
 
 def _reorder(catalogue: Catalogue, names: Sequence[str], **facts: str) -> Catalogue:

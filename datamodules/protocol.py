@@ -27,10 +27,11 @@ class Protocol:
 
     Attributes:
         name: ``uni`` (uni-modal) or ``cross`` (cross-modal).
-        class_names: class names in our column order (alphabetical, or the data set's own).
-        legacy_class_names: class names in the column order of the community's files.
+        class_names: class names in our column order (alphabetical, or the data set's own); empty: the files name
+            the classes, and their order stays.
+        legacy_class_names: class names in the column order of the community's files; empty as above.
         sizes: queries and training items of the paper; everything else is the database.
-        items: number of items of the protocol; another number is reported.
+        items: number of items of the protocol; another number is reported; 0: any number.
         source: where the numbers come from.
         item_id: turns a picture's path, as any layout writes it, into the item's id.
         key: turns an item id into the name of its photograph, where several items may show one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,10 +61,24 @@ class Splits:
         return getattr(self, name)
 
 
-def seeded_order(ids: Sequence[str], seed: int) -> np.ndarray:
-    """Order items by sha256(seed + id): the rule ``retpur-v1``, independent of the rows' order on disk."""
-    digests = [hashlib.sha256(f"{seed}{sample_id}".encode()).digest() for sample_id in ids]
-    return np.array(sorted(range(len(ids)), key=digests.__getitem__), dtype=np.int64)
+def seeded_order(ids: Sequence[str], seed: int, keys: Sequence[str] | None = None) -> np.ndarray:
+    """Order items by sha256(seed + id): the rule ``retpur-v1``, independent of the rows' order on disk.
+
+    With ``keys``, sha256(seed + key) comes first, so that items of one photograph are neighbours.
+    """
+    digests = [hashlib.sha256(f"{seed}{name}".encode()).digest() for name in (ids if keys is None else keys)]
+    return np.array(sorted(range(len(ids)), key=lambda row: (digests[row], ids[row])), dtype=np.int64)
+
+
+def _cut_between(order: np.ndarray, keys: Sequence[str] | None, size: int | None) -> np.ndarray:
+    """Move a photograph that a cut at ``size`` would part behind the next items that stand alone."""
+    if keys is None or size is None or not 0 < size < len(order) or keys[order[size - 1]] != keys[order[size]]:
+        return order
+    names = [keys[row] for row in order]
+    start = names.index(names[size])
+    count = Counter(names)
+    alone = [place for place in range(size, len(order)) if count[names[place]] == 1][: size - start]
+    return np.concatenate([order[:start], order[alone], np.delete(order, [*range(start), *alone])])
 
 
 def make_splits(source: ItemSource, sizes: SplitSizes) -> Splits:
@@ -72,17 +87,22 @@ def make_splits(source: ItemSource, sizes: SplitSizes) -> Splits:
     Raises:
         DataError: a pool is too small for the sizes asked for, or a split would be empty.
     """
-    query = _take("query", _shuffled(source.query_pool, source, sizes.seed), sizes.query)
+    pool = _cut_between(_shuffled(source.query_pool, source, sizes.seed), source.keys, sizes.query)
+    query = _take("query", pool, sizes.query)
     rest = np.setdiff1d(source.database_pool, query)
     if len(rest) == 0 < len(source.database_pool):
         raise DataError(f"splits.query={sizes.query} takes all {len(query)} items and leaves none for the database")
     database = _take("database", _shuffled(rest, source, sizes.seed), sizes.database)
     published = source.train_pool
     free = database if published is None else database[~np.isin(database, published)]
+    if len(free) < sizes.val:  # the published list is the whole database: it lends the validation items
+        free = database
     val = _take("val", free, sizes.val)
-    train = _take("train", database[len(val) :] if published is None else published, sizes.train)
+    train = database[len(val) :] if published is None else published[~np.isin(published, val)]
+    train = _take("train", train, sizes.train)
     splits = Splits(train, *(np.sort(rows) for rows in (val, query, database)))
-    check_splits(splits, source.ids, source.keys)
+    seeded = np.array_equal(source.query_pool, source.database_pool)
+    check_splits(splits, source.ids, source.keys if seeded else None)  # published lists are what they are
     return splits
 
 
@@ -120,7 +140,8 @@ def check_splits(splits: Splits, ids: Sequence[str], keys: Sequence[str] | None 
 
 
 def _shuffled(pool: np.ndarray, source: ItemSource, seed: int) -> np.ndarray:
-    return pool[seeded_order([source.ids[row] for row in pool], seed)]
+    keys = None if source.keys is None else [source.keys[row] for row in pool]
+    return pool[seeded_order([source.ids[row] for row in pool], seed, keys)]
 
 
 def _take(name: str, pool: np.ndarray, size: int | None) -> np.ndarray:

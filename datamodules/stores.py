@@ -44,7 +44,7 @@ class PictureStore:
             DataError: it is missing or unreadable; the message names it.
         """
         if ARRAY in path:
-            name, _, number = path.partition("#")
+            name, _, number = path.rpartition("#")
             return torch.from_numpy(np.array(self._array(name)[int(number)]))
         return decode(self.read_bytes(path), str(self.root / path))
 
@@ -59,7 +59,9 @@ class PictureStore:
                 archive, _, member = path.partition(ZIP)
                 return self._archive(archive + ".zip").read(member)
             return (self.root / path).read_bytes()
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except DataError:
+            raise
+        except Exception as error:  # zipfile lets errors of many types through for damaged archives
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.root / path}: cannot be read ({reason})") from error
 
@@ -69,8 +71,8 @@ class PictureStore:
 
         def exists(path: str) -> bool:
             if ARRAY in path:
-                name, _, number = path.partition("#")
-                return (self.root / name).is_file() and int(number) < len(self._array(name))
+                name, _, number = path.rpartition("#")
+                return (self.root / name).is_file() and number.isdecimal() and int(number) < len(self._array(name))
             if ZIP in path:
                 archive, _, member = path.partition(ZIP)
                 if not (self.root / f"{archive}.zip").is_file():
@@ -90,7 +92,7 @@ class PictureStore:
         if name not in self._archives:
             try:
                 self._archives[name] = zipfile.ZipFile(self.root / name)
-            except (OSError, zipfile.BadZipFile) as error:
+            except Exception as error:  # as above
                 raise DataError(f"{self.root / name}: cannot be opened ({error})") from error
         return self._archives[name]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -241,6 +243,7 @@ def test_pixel_facts_tell_what_the_pixels_depend_on(make):
     module = make(size=4, resize_to=5, mode="squash")
     assert module.pixel_facts == {
         "fingerprint": module.fingerprint,
+        "val": hashlib.sha256("\n".join(module.ids("val")).encode()).hexdigest()[:16],
         "size": 4,
         "resize_to": 5,
         "mode": "squash",

@@ -163,3 +163,42 @@ def test_check_names_the_offenders(splits, message):
 def test_unknown_split_is_a_key_error():
     with pytest.raises(KeyError, match="no split 'test': expected train, val, query, database or val_database"):
         Splits(_rows(), _rows(), _rows(), _rows())["test"]
+
+
+# Photographs that two items show, and published training lists.
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_items_of_one_photograph_stay_on_one_side_of_the_query_cut(memory, seed):
+    source = memory(shared=True)
+    source.keys = tuple(f"photo-{row % 15}" for row in range(40))  # two or three items each
+    source.keys = (*source.keys[:30], *(f"alone-{row}" for row in range(10)))
+    splits = make_splits(source, SplitSizes(query=7, val=3, train=8, seed=seed))
+    assert len(splits.query) == 7
+    shown = {source.keys[row] for row in splits.query}
+    assert not shown & {source.keys[row] for row in splits.database}
+
+
+def test_keys_that_are_the_ids_change_nothing(memory):
+    source = memory(shared=True)
+    plain = make_splits(source, SIZES)
+    source.keys = source.ids
+    keyed = make_splits(source, SIZES)
+    assert all(np.array_equal(plain[name], keyed[name]) for name in NAMES)
+
+
+def test_a_published_training_list_keeps_its_order_and_repetitions(memory):
+    source = memory(count=40, queries=10)
+    source.train_pool = _rows(30, 12, 30, 17)
+    splits = make_splits(source, SplitSizes(query=None, val=5, train=None, database=None))
+    assert splits.train.tolist() == [30, 12, 30, 17]
+    assert not set(splits.val.tolist()) & {30, 12, 17}
+    assert len(splits.database) == 30
+
+
+def test_a_training_list_of_the_whole_database_lends_the_validation_items(memory):
+    source = memory(count=40, queries=10)
+    source.train_pool = np.arange(10, 40)
+    splits = make_splits(source, SplitSizes(query=None, val=5, train=None, database=None))
+    assert sorted([*splits.train, *splits.val]) == list(range(10, 40))
+    assert len(splits.val) == 5

@@ -1,0 +1,70 @@
+"""BagOfWords: how often the frequent words of a data set occur in an item's captions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from datamodules.source import DataError, ItemSource
+from datamodules.text.base import Matrix, TextFeatures, pool_digest, texts_of
+
+
+class BagOfWords(TextFeatures):
+    """Counts of the most frequent words over all captions of an item, sparse.
+
+    scikit-learn's ``CountVectorizer``: lower case, words of two letters and more. The vocabulary is fitted on the
+    rows of ``source.database_pool`` only, so that published queries add no word; where a data set publishes no
+    split, the source cannot tell queries apart and all rows are fitted on. Words of equal frequency are taken
+    alphabetically, and features stand in alphabetical order. Items without a known word are zero.
+
+    Args:
+        max_features: how many words at most.
+        stop_words: ``english`` leaves out scikit-learn's list of function words; None keeps them.
+        binary: 1 for a word that occurs, in place of its count.
+
+    Raises:
+        DataError: an impossible option.
+    """
+
+    def __init__(
+        self, max_features: int = 2000, stop_words: Literal["english"] | None = None, binary: bool = False
+    ) -> None:
+        if max_features < 1:
+            raise DataError(f"BagOfWords max_features={max_features}: expected at least 1")
+        if stop_words not in (None, "english"):
+            raise DataError(f"BagOfWords stop_words={stop_words!r}: expected 'english' or None")
+        self.max_features, self.stop_words, self.binary = max_features, stop_words, binary
+
+    @property
+    def title(self) -> str:
+        """Kind and size."""
+        kind = "binary bag" if self.binary else "bag"
+        return f"{kind} of the {self.max_features} most frequent words"
+
+    def depends_on(self, source: ItemSource) -> tuple[str, ...]:
+        """Name the rows that the vocabulary is fitted on."""
+        return (pool_digest(source),)
+
+    def encode(self, source: ItemSource) -> Matrix:
+        """Return float32 ``(n, d)`` counts, CSR; see :meth:`TextFeatures.encode`.
+
+        Raises:
+            DataError: no item has a text, or no database item has a word.
+        """
+        return self.fit(source)[0]
+
+    def fit(self, source: ItemSource) -> tuple[Matrix, list[str]]:
+        """Return the features of :meth:`encode` and the ``d`` words that they count."""
+        from sklearn.feature_extraction.text import CountVectorizer  # takes a second to import
+
+        texts = texts_of(source, self.title)
+        counter: Any = CountVectorizer(stop_words=self.stop_words, binary=self.binary, dtype=np.float32)
+        try:
+            fitted = counter.fit_transform([texts[row] for row in source.database_pool])
+        except ValueError as error:  # "empty vocabulary"
+            raise DataError(f"{source.name}: no database item has a word for the {self.title}") from error
+        # max_features of scikit-learn breaks ties by an unstable sort, which differs between machines.
+        frequency = np.asarray(fitted.sum(axis=0)).ravel()
+        chosen = np.sort(np.argsort(-frequency, kind="stable")[: self.max_features])
+        return counter.transform(texts)[:, chosen], counter.get_feature_names_out()[chosen].tolist()
