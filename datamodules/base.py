@@ -76,11 +76,21 @@ class RetrievalDataModule(LightningDataModule):
         if self._features is not None:
             self._text = self._features.table(source, self.cache_dir)
         self._state = (source, splits, mark)
-        path = self.cache_dir / "manifests" / f"{source.name}-{mark[:12]}.parquet"
-        if not path.exists():
+        if not self.manifest_path.exists():
             facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._sizes.seed), "name": source.name}
             facts |= {"text_fingerprint": text_mark, "protocol": self.protocol_name, **source.facts}
-            write_manifest(source, splits, path, facts | {"class_names": "\x1f".join(source.class_names)})
+            facts["class_names"] = "\x1f".join(source.class_names)
+            write_manifest(source, splits, self.manifest_path, facts)
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest of these splits is kept."""
+        return self.cache_dir / "manifests" / f"{self.dataset_name}-{self.fingerprint[:12]}.parquet"
+
+    @property
+    def text_title(self) -> str:
+        """Which text features the items have; empty for none."""
+        return "" if self._features is None else self._features.title
 
     @property
     def protocol_name(self) -> str:

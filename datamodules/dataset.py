@@ -59,8 +59,11 @@ def collate(items: list[Item]) -> Batch:
     """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
     texts = [item.text for item in items if item.text is not None]
     captions = tuple(item.caption for item in items if item.caption is not None)
+    images = torch.empty((len(items), *items[0].image.shape))
+    for place, item in zip(images, items, strict=True):
+        torch.div(item.image, 255, out=place)  # one pass; stacking and converting would take three
     return Batch(
-        image=torch.stack([item.image for item in items]).float().div_(255),
+        image=images,
         label=torch.stack([item.label for item in items]),
         index=torch.tensor([item.index for item in items], dtype=torch.int64),
         ids=tuple(item.sample_id for item in items),

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image as PILImage
+from PIL import UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
@@ -48,6 +49,8 @@ def decode(data: bytes, name: str) -> Tensor:
                 picture.verify()  # the checksums of a PNG, which decoding passes over; closes the picture
             with PILImage.open(io.BytesIO(data)) as picture:
                 pixels = _eight_bit(picture, picture.format)
+    except UnidentifiedImageError as error:  # its own message holds an address in memory, which no two runs share
+        raise DataError(f"{name}: not a readable picture (of no known format)") from error
     except Exception as error:  # Pillow lets errors of every type through for damaged files
         raise DataError(f"{name}: not a readable picture ({error})") from error
     return vF.pil_to_tensor(pixels)
