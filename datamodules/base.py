@@ -159,7 +159,9 @@ class RetrievalDataModule(LightningDataModule):
         return self.loader.over(self.dataset("train"), shuffle=True)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Return ``[part of the database without the validation queries, validation queries]``."""
+        """Return ``[part of the database without the validation queries, validation queries]``, or nothing."""
+        if len(self.rows("val")) == 0:
+            return []  # Lightning validates nothing
         database = self.dataset("val_database")
         keep = min(self._sizes.val_database, len(database))
         # Evenly spread, so that a database sorted by class is still represented.

@@ -159,9 +159,10 @@ class EvaluationModule(LightningModule):
         return binarize(self.encoder.eval()(images)).cpu()
 
     def rank(self, images: Tensor, depth: int) -> Tensor:
-        """Return the database positions ``(B, depth)`` that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
+        """Return the positions ``(B, depth)`` (or all) that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
         codes = self._encode(images.to(self.device).float() / 255)
-        return top_n(codes, self.context.database.codes, depth)[0]
+        database = self.context.database.codes
+        return top_n(codes, database, min(depth, len(database)))[0]
 
     def _score(self, batch: Batch, outputs: QueryOutputs) -> None:
         delta = (outputs.attacked.double() - outputs.original.double()).flatten(1) / 255
@@ -188,7 +189,7 @@ class EvaluationModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Gather the figures of all processes and log MAP and T-MAP."""
-        self.results = {name: metric.compute().cpu() for name, metric in self.figures.items()}
+        self.results = {name: metric.rows().cpu() for name, metric in self.figures.items()}
         for name in ("map", "t_map"):
             self.log(name, self.results[name].mean().float(), prog_bar=True, rank_zero_only=True)
 

@@ -46,3 +46,8 @@ class PerQuery(Metric):
         first = torch.ones_like(index, dtype=torch.bool)
         first[1:] = index[1:] != index[:-1]
         return values[first]
+
+    def rows(self) -> Tensor:
+        """Return what `compute` does, for a single query as well, of which torchmetrics would make a scalar."""
+        values: Tensor = self.compute()
+        return values.reshape(-1, *self._shape)

@@ -210,9 +210,8 @@ def test_setup_fails_for_an_unreadable_picture(make, memory, tmp_path, split):
 
 def test_setup_without_validation_items(make):
     module = make(val=0)
-    database, queries = module.val_dataloader()
-    assert len(database.dataset) == 17
-    assert list(queries) == []
+    assert module.val_dataloader() == []
+    assert len(module.rows("database")) == 17
 
 
 def test_the_manifest_is_written_once_under_the_fingerprint(make, tmp_path):
