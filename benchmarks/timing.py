@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+PAUSE = 0.1  # seconds before each call: worker threads of the other side spin for a while after their last work
+
 
 def interleave(functions: Sequence[Callable[[], Any]], rounds: int) -> tuple[list[list[float]], list[Any]]:
     """Call functions in turns, after one round to warm up.
@@ -22,6 +24,7 @@ def interleave(functions: Sequence[Callable[[], Any]], rounds: int) -> tuple[lis
     for turn in range(rounds):
         for offset in range(len(functions)):
             place = (turn + offset) % len(functions)  # every function comes first in turn
+            time.sleep(PAUSE)
             start = time.perf_counter()
             results[place] = functions[place]()
             seconds[place].append(time.perf_counter() - start)

@@ -6,20 +6,19 @@ numbers per query whatever the size of the database, and they add up over parts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_modules.retrieval.metrics.counting import PackedItems, count_items
 from lightning_modules.retrieval.metrics.packing import (
-    PackedBits,
-    Scanner,
     check_codes,
     check_labels,
     check_same_length,
@@ -29,7 +28,6 @@ from lightning_modules.retrieval.metrics.packing import (
 
 Backend = Literal["auto", "popcount", "matmul"]
 
-_SERIAL = (1 << 15) - 1  # torch counts up to so many keys in the calling thread, without threads of its own
 _PAIRS = 1 << 22  # query-item pairs per matrix product, about 100 MB
 
 
@@ -112,73 +110,26 @@ def distance_histograms(
 
 
 def _popcount(codes: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor], chunk: int) -> DistanceHistograms:
-    packed = [pack_bits(part > 0) for part in codes], [pack_bits(part > 0) for part in labels]
-    workers = max(1, min(torch.get_num_threads(), len(codes[0])))
-    count = partial(_count_queries, packed[0], packed[1], chunk)
-    with ThreadPoolExecutor(workers) as pool:  # NumPy and torch let go of the interpreter lock while counting
-        counts = np.concatenate(list(pool.map(count, np.array_split(np.arange(len(codes[0])), workers))))
-    irrelevant, relevant = torch.from_numpy(counts).unbind(1)
+    queries, database = (PackedItems(*map(pack_bits, part)) for part in zip(codes, labels, strict=True))
+    counts = np.zeros((len(queries.codes), 2 * (queries.codes.width + 1)), np.int64)
+    order = np.lexsort(queries.labels.words)  # queries with equal labels side by side
+    workers = max(1, min(torch.get_num_threads(), len(order)))
+    count = partial(count_items, queries, database, chunk, counts=counts)
+    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        list(pool.map(count, np.array_split(order, workers)))
+    irrelevant, relevant = torch.from_numpy(counts).unflatten(1, (2, -1)).unbind(1)
     return DistanceHistograms(irrelevant + relevant, relevant.contiguous())
 
 
-def _count_queries(
-    codes: Sequence[PackedBits], labels: Sequence[PackedBits], chunk: int, queries: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """Return int64 ``(len(queries), 2, K + 1)``: irrelevant and relevant items by distance."""
-    (query_codes, database_codes), (query_labels, database_labels) = codes, labels
-    bins = query_codes.width + 1
-    near, same = Scanner(database_codes, chunk), Scanner(database_labels, chunk)
-    counts = np.empty((len(queries), 2, bins), np.int64)
-    for row, query in enumerate(queries):
-        keys = _KeyCounter(2 * bins)
-        for start in range(0, len(database_codes), chunk):
-            block = slice(start, start + chunk)
-            distances = near.distances(query_codes.words[:, query], block)
-            relevant = same.intersects(query_labels.words[:, query], block).view(np.uint8)
-            if distances.dtype == np.uint8:
-                np.multiply(relevant, np.uint8(bins), out=relevant)
-                np.add(distances, relevant, out=distances)
-            else:
-                distances += relevant * np.int32(bins)
-            keys.add(distances)
-        counts[row] = keys.counts().reshape(2, bins)
-    return counts
-
-
-class _KeyCounter:
-    """Counts small integers, bytes two at a time: half the updates of a twice larger, still cached, table.
-
-    Args:
-        bins: keys are in 0..bins - 1; bytes need ``bins <= 256``.
-    """
-
-    def __init__(self, bins: int) -> None:
-        self._single = np.zeros(bins, np.int64)
-        self._pairs: NDArray[np.int64] | None = None
-
-    def add(self, keys: NDArray[Any]) -> None:
-        """Count ``keys``, uint8 or int32 ``(n,)``."""
-        bins = len(self._single)
-        if keys.dtype != np.uint8:
-            self._single += _bincount(keys, bins)
-            return
-        even = len(keys) // 2 * 2
-        pairs = keys[:even].view(np.int16) if bins <= 128 else keys[:even].view(np.uint16).astype(np.int32)
-        for start in range(0, len(pairs), _SERIAL):
-            counts = _bincount(pairs[start : start + _SERIAL], 256 * bins)
-            self._pairs = counts if self._pairs is None else np.add(self._pairs, counts, out=self._pairs)
-        self._single += np.bincount(keys[even:], minlength=bins)
-
-    def counts(self) -> NDArray[np.int64]:
-        """Return int64 ``(bins,)``."""
-        if self._pairs is None:
-            return self._single
-        table = self._pairs.reshape(-1, 256)
-        return self._single + table.sum(axis=0)[: len(self._single)] + table.sum(axis=1)
-
-
-def _bincount(keys: NDArray[Any], bins: int) -> NDArray[np.int64]:
-    return torch.bincount(torch.from_numpy(keys), minlength=bins).numpy()  # does not widen keys, as NumPy does
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep torch from starting threads of its own in threads that start within."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _matmul(codes: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor], chunk: int) -> DistanceHistograms:

@@ -26,6 +26,15 @@ class PackedBits:
     def __len__(self) -> int:
         return int(self.words.shape[1])
 
+    def bytes(self) -> NDArray[np.uint8]:
+        """Return the bits as bytes, uint8 ``(ceil(width / 8), N)``."""
+        rows = np.ascontiguousarray(self.words.T).view(np.uint8)
+        return np.ascontiguousarray(rows[:, : -(-self.width // 8)].T)
+
+    def countable(self) -> NDArray[Any]:
+        """Return the bits as words whose bits NumPy counts fastest: bytes many at a time, wider ones one by one."""
+        return self.bytes() if self.width <= 32 else self.words
+
 
 class Scanner:
     """Compares one row at a time with all rows of a packed set, in buffers that are used again and again.
@@ -151,23 +160,23 @@ def check_same_length(codes: Tensor, labels: Tensor, name: str) -> None:
 
 def pack_codes(codes: Tensor, name: str = "codes") -> PackedBits:
     """Pack binary codes, one bit per code bit; arguments and errors are those of `check_codes`."""
-    return pack_bits(check_codes(codes, name) > 0)
+    return pack_bits(check_codes(codes, name))
 
 
 def pack_labels(labels: Tensor, name: str = "labels") -> PackedBits:
     """Pack multi-hot labels, one bit per class; arguments and errors are those of `check_labels`."""
-    return pack_bits(check_labels(labels, name) > 0)
+    return pack_bits(check_labels(labels, name))
 
 
 def pack_bits(bits: Tensor) -> PackedBits:
     """Pack rows of bits.
 
     Args:
-        bits: bool ``(N, width)`` on any device.
+        bits: ``(N, width)`` in any real type on any device; a bit is set where it is positive.
     """
     width = bits.shape[1]
     word = np.dtype(np.uint32 if width <= 32 else np.uint64)
-    packed = np.packbits(bits.cpu().numpy(), axis=1)
+    packed = np.packbits(bits.cpu().numpy() > 0, axis=1)  # NumPy starts no threads for this
     rows = np.zeros((len(packed), -(-packed.shape[1] // word.itemsize) * word.itemsize), np.uint8)
     rows[:, : packed.shape[1]] = packed
     return PackedBits(np.ascontiguousarray(rows.view(word).T), width)
