@@ -3,6 +3,7 @@
 from lightning import Callback
 
 from callbacks.channels_last import ChannelsLast
+from callbacks.code_writer import CodeWriter
 from callbacks.codes import CodeStatistics
 from callbacks.export import Export
 from callbacks.pictures import QueryPictures
@@ -14,6 +15,7 @@ __all__ = [
     "CellSummary",
     "ChannelsLast",
     "CodeStatistics",
+    "CodeWriter",
     "Export",
     "PurificationTrajectory",
     "QueryPictures",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -96,17 +97,19 @@ def test_predict_on_an_unlabelled_folder(tiny: Tiny, tmp_path):
     (folder / "more").mkdir(parents=True)
     Image.new("RGB", (20, 30), "red").save(folder / "a.png")
     Image.new("L", (40, 17), 90).save(folder / "more/b.jpg")
-    config = tmp_path / "predict.yaml"
-    hasher = yaml.safe_load((CONF / "tiny-hasher.yaml").read_text())
-    data = {"class_path": "datamodules.FolderDataModule", "init_args": {"root": str(folder), "pixels": {"size": 16}}}
-    trainer = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
-    trainer["default_root_dir"] = str(tmp_path)  # config.yaml goes there
-    config.write_text(yaml.safe_dump(hasher | {"data": data, "trainer": trainer, "return_predictions": True}))
-    cli = train.main(["predict", "--config", str(config), "--ckpt_path", str(tiny.hasher)])
+    files = (CONF / "tiny-hasher.yaml", CONFIGS / "predict/pictures.yaml")
+    args = ["predict", *(part for file in files for part in ("--config", str(file)))]
+    args += ["--data.init_args.root", str(folder), "--data.init_args.pixels.size=16"]
+    args += ["--trainer.callbacks.init_args.folder", str(tmp_path / "codes"), "--trainer.accelerator=cpu"]
+    args += ["--trainer.default_root_dir", str(tmp_path), "--return_predictions=true"]
+    cli = train.main([*args, "--ckpt_path", str(tiny.hasher)])
     (batch,) = cli.trainer.predict_loop.predictions
     assert batch["ids"] == ("a.png", "more/b.jpg")
     assert batch["codes"].shape == (2, 8)
     assert batch["codes"].abs().eq(1).all()
+    assert [path.name for path in (tmp_path / "codes").iterdir()] == ["codes-0.parquet"]
+    written = pq.read_table(tmp_path / "codes/codes-0.parquet").to_pydict()
+    assert written == {"id": list(batch["ids"]), "code": batch["codes"].tolist()}
 
 
 def test_checkpoint_and_array_give_codes(tiny: Tiny):
