@@ -17,6 +17,7 @@ from datamodules.images import Pixels, Resize
 from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SPLIT_NAMES, SPLIT_RULE, Splits, SplitSizes, make_splits
+from datamodules.tables import read_facts
 from datamodules.text.base import TextFeatures, TextTable
 from lightning_modules.types import Batch
 
@@ -76,10 +77,10 @@ class RetrievalDataModule(LightningDataModule):
         if self._features is not None:
             self._text = self._features.table(source, self.cache_dir)
         self._state = (source, splits, mark)
-        if not self.manifest_path.exists():
-            facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._sizes.seed), "name": source.name}
-            facts |= {"text_fingerprint": text_mark, "protocol": self.protocol_name, **source.facts}
-            facts["class_names"] = "\x1f".join(source.class_names)
+        facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._sizes.seed), "name": source.name}
+        facts |= {"text_fingerprint": text_mark, "protocol": self.protocol_name, **source.facts}
+        facts["class_names"] = "\x1f".join(source.class_names)
+        if read_facts(self.manifest_path) != facts:  # none yet, or that of another layout or other texts
             write_manifest(source, splits, self.manifest_path, facts)
 
     @property

@@ -43,6 +43,15 @@ def write_table(table: Any, path: Path, facts: dict[str, str], what: str) -> Non
         raise DataError(f"{path}: {what} cannot be written ({error.strerror or error})") from error
 
 
+def read_facts(path: Path) -> dict[str, str] | None:
+    """Return the facts of a file without reading its rows; None if there is no such file, or none that is Parquet."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
 def read_table(path: Path, what: str) -> tuple[Any, dict[str, str]]:
     """Return a table and its facts.
 

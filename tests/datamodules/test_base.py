@@ -238,6 +238,16 @@ def test_the_manifest_is_written_once_under_the_fingerprint(make, tmp_path):
     assert path.stat().st_mtime_ns == before
 
 
+def test_a_manifest_with_other_facts_is_written_anew(make, memory):
+    module = make()
+    named = memory(captions=[f"text {row}" for row in range(40)])
+    other = make(named)
+    assert other.manifest_path == module.manifest_path
+    assert pq.read_table(other.manifest_path)["text"][0].as_py() != []
+    other.manifest_path.write_bytes(b"damaged")
+    assert pq.read_table(make(named).manifest_path).num_rows == 6 + 17
+
+
 def test_pixel_facts_tell_what_the_pixels_depend_on(make):
     module = make(size=4, resize_to=5, mode="squash")
     assert module.pixel_facts == {
