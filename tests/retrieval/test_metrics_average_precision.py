@@ -18,7 +18,7 @@ from lightning_modules.retrieval.metrics import (
     mean_score,
     ranked_average_precisions,
 )
-from lightning_modules.retrieval.metrics.tie_groups import harmonic_numbers, hit_count, hit_position
+from lightning_modules.retrieval.metrics.ties import harmonic_numbers, hit_count, hit_position
 
 CONVENTIONS = [("full", None), *[(kind, k) for kind in ("truncated", "first_hits") for k in (1, 2, 3, 5, 50)]]
 WORKED = [0, 0, 1, 0, 1, 1, 0, 0, 1, 0]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_modules.retrieval.metrics.histograms import DistanceHistograms
-from lightning_modules.retrieval.metrics.tie_groups import TieGroups, hit_count, hit_position
+from lightning_modules.retrieval.metrics.ties import TieGroups, hit_count, hit_position
 
 Kind = Literal["full", "truncated", "first_hits"]
 Empty = Literal["zero", "skip", "error"]

@@ -22,7 +22,8 @@ from lightning_modules.retrieval.metrics.precision import (
     check_unretrieved,
     precision_recall_curve,
 )
-from lightning_modules.retrieval.metrics.scores import Ties, average_precisions, check_ties, precisions
+from lightning_modules.retrieval.metrics.scores import average_precisions, precisions
+from lightning_modules.retrieval.metrics.ties import Ties, check_ties
 
 
 class HammingMAP(HammingMetric):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_modules.retrieval.metrics.average_precision import Empty, apply_empty_policy, mean_score
 from lightning_modules.retrieval.metrics.histograms import DistanceHistograms
-from lightning_modules.retrieval.metrics.tie_groups import TieGroups
+from lightning_modules.retrieval.metrics.ties import TieGroups
 
 Unretrieved = Literal["zero", "skip"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,8 +18,7 @@ from lightning_modules.retrieval.metrics.average_precision import (
 from lightning_modules.retrieval.metrics.histograms import DistanceHistograms, distance_histograms
 from lightning_modules.retrieval.metrics.precision import expected_precisions, ranked_precisions
 from lightning_modules.retrieval.metrics.ranking import ranked_relevance
-
-Ties = Literal["expected", "index"]
+from lightning_modules.retrieval.metrics.ties import Ties, check_ties
 
 
 def average_precisions(
@@ -91,16 +89,6 @@ def precisions(
         lambda histograms: expected_precisions(histograms, n),
         lambda relevant: ranked_precisions(relevant, n),
     )
-
-
-def check_ties(ties: str) -> None:
-    """Check the name of a rule for ties.
-
-    Raises:
-        ValueError: on another rule than ``expected`` and ``index``.
-    """
-    if ties not in ("expected", "index"):
-        raise ValueError(f"ties must be expected or index, got {ties!r}")
 
 
 def _score(

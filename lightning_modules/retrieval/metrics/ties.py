@@ -1,10 +1,14 @@
-"""Groups of items at one distance, whose order is random: the mathematics of ties."""
+"""The rule for ties, and its mathematics: items at one distance have no order of their own.
+
+expected    the mean over all orders of the tied items, in closed form from the groups below; the default
+index       tied items rank by their place in the database, see ``ranking.py``
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,17 @@ from lightning_modules.retrieval.metrics.histograms import DistanceHistograms
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Ties = Literal["expected", "index"]
+
+
+def check_ties(ties: str) -> None:
+    """Check the name of a rule for ties.
+
+    Raises:
+        ValueError: on another rule than ``expected`` and ``index``.
+    """
+    if ties not in ("expected", "index"):
+        raise ValueError(f"ties must be expected or index, got {ties!r}")
 
 
 @dataclass(frozen=True)
