@@ -1,4 +1,4 @@
-"""Defences that change the image: the interface and the simple controls; the purifier has its own room."""
+"""Defences that change the image: interface and simple controls; the purifier is in ``purification/``."""
 
 from lightning_modules.defences.base import Defence, DefendedEncoder, NoDefence
 from lightning_modules.defences.blur import GaussianBlur
