@@ -7,6 +7,7 @@ import torch
 from lightning_modules.retrieval.metrics import (
     DistanceHistograms,
     average_precisions,
+    counting,
     distance_histograms,
     pack_codes,
     pack_labels,
@@ -55,6 +56,58 @@ def test_histograms_equal_loops(backend, bits, classes):
     assert 0 < expected[1].sum() < expected[0].sum()
     for chunk in (1, 10, 61, 1000):
         assert_equal(distance_histograms(*data, chunk=chunk, backend=backend), *expected)
+
+
+@pytest.mark.parametrize(
+    ("bits", "classes", "density"),
+    [
+        (8, 9, 0.15),
+        (32, 21, 0.1),
+        (32, 32, 0.5),
+        (33, 40, 0.05),
+        (63, 32, 0.1),
+        (64, 32, 0.1),
+        (128, 21, 0.1),
+        (48, 300, 0.5),
+    ],
+)
+@pytest.mark.parametrize("chunk", [64, 1000])
+def test_few_and_many_classes_per_query_equal_loops(bits, classes, density, chunk):
+    """Queries of no, few and many classes, some of equal labels, in more batches than one."""
+    codes, labels, _, _ = make_data(203, 1, bits, classes)
+    labels = (torch.rand(labels.shape, generator=torch.Generator().manual_seed(1)) < density).to(torch.uint8)
+    labels[:4] = torch.arange(classes) < torch.tensor([[0], [1], [4], [5]])
+    queries = torch.cat([torch.arange(4), torch.arange(41), torch.arange(4)])
+    data = codes.roll(1, 0)[: len(queries)], labels[queries], codes, labels
+    assert_equal(distance_histograms(*data, chunk=chunk), *count_in_loops(*data))
+
+
+@pytest.mark.parametrize(("bits", "classes"), [(32, 21), (48, 70), (200, 21)])
+def test_small_buffers_do_not_matter(monkeypatch, bits, classes):
+    data = make_data(37, 301, bits, classes)
+    expected = count_in_loops(*data)
+    for size in (1, 1 << 9, 1 << 11, 1 << 14):  # one item at a time, parts of the database, several queries at once
+        monkeypatch.setattr(counting, "_BUFFER", size)
+        assert_equal(distance_histograms(*data), *expected)
+
+
+def test_threads_of_torch_are_left_as_they_were():
+    data = make_data()
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        distance_histograms(*data)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 31, 32, 33, 64, 65])
+def test_packed_bytes_keep_the_order_of_bits(bits):
+    codes = make_data(9, 1, bits)[0]
+    packed = pack_codes(codes)
+    assert packed.bytes().tolist() == np.packbits(codes.numpy() > 0, axis=1).T.tolist()
+    assert packed.countable().dtype == (np.uint8 if bits <= 32 else np.uint64)
 
 
 @pytest.mark.parametrize("bits", [32, 64, 127, 128])

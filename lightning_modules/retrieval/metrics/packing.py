@@ -176,10 +176,11 @@ def pack_bits(bits: Tensor) -> PackedBits:
     """
     width = bits.shape[1]
     word = np.dtype(np.uint32 if width <= 32 else np.uint64)
-    packed = np.packbits(bits.cpu().numpy() > 0, axis=1)  # NumPy starts no threads for this
-    rows = np.zeros((len(packed), -(-packed.shape[1] // word.itemsize) * word.itemsize), np.uint8)
-    rows[:, : packed.shape[1]] = packed
-    return PackedBits(np.ascontiguousarray(rows.view(word).T), width)
+    count = -(-width // (8 * word.itemsize))
+    padded = np.zeros((len(bits), count * 8 * word.itemsize), np.bool_)  # whole words pack several times as fast
+    np.greater(bits.cpu().numpy(), 0, out=padded[:, :width])  # NumPy starts no threads for so little work
+    words = np.packbits(padded).view(word).reshape(len(bits), count)
+    return PackedBits(np.ascontiguousarray(words.T), width)
 
 
 def _check_matrix(values: Tensor, name: str, columns: str) -> None:
