@@ -15,6 +15,7 @@ from datamodules.images import Pixels, decode, read
 from datamodules.labels import multi_hot
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SplitSizes
+from datamodules.text.base import TextFeatures
 
 
 class HuggingFaceSource(ItemSource):
@@ -107,6 +108,7 @@ class HuggingFaceDataModule(RetrievalDataModule):
         splits: sizes of the splits.
         loader: batch size and workers.
         cache_dir: folder for manifests.
+        text: text features, made of the captions in ``text_column``; None gives none.
 
     Raises:
         DataError: in ``setup``, for an unknown path, split or column.
@@ -127,8 +129,9 @@ class HuggingFaceDataModule(RetrievalDataModule):
         splits: SplitSizes = DEFAULT_SPLITS,
         loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
+        text: TextFeatures | None = None,
     ) -> None:
-        super().__init__(pixels, splits, loader, cache_dir)
+        super().__init__(pixels, splits, loader, cache_dir, text)
         self.path, self._short_name = path, name or Path(path).name
         self._columns = {"image_column": image_column, "label_column": label_column, "text_column": text_column}
         self._splits = {"query_split": query_split, "database_split": database_split}

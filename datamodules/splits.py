@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ class SplitSizes:
     Attributes:
         query: queries, from the query pool.
         val: validation queries: database items outside the training items. A validation ranks the database
-            without them; a test ranks it all, so that a published database stays what it is.
+            without them; a test ranks it all, so that a published database stays what it is. Where a published
+            training list is the whole database they leave that list, with a warning.
         train: training items, a subset of the database.
         database: database items.
         val_database: at most that many items, evenly spread, are ranked while a network trains.
@@ -95,7 +97,12 @@ def make_splits(source: ItemSource, sizes: SplitSizes) -> Splits:
     database = _take("database", _shuffled(rest, source, sizes.seed), sizes.database)
     published = source.train_pool
     free = database if published is None else database[~np.isin(database, published)]
-    if len(free) < sizes.val:  # the published list is the whole database: it lends the validation items
+    if published is not None and len(free) < sizes.val:
+        warnings.warn(
+            f"splits.val={sizes.val}: only {len(free)} database items are no training items, so validation items "
+            "leave the published training list; splits.val=0 keeps it whole",
+            stacklevel=2,
+        )
         free = database
     val = _take("val", free, sizes.val)
     train = database[len(val) :] if published is None else published[~np.isin(published, val)]

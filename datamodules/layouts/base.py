@@ -13,7 +13,7 @@ from datamodules.source import DataError
 
 
 class Layout(ABC):
-    """Reads one layout; has no state.
+    """Reads one layout; its options, if any, never change.
 
     Attributes:
         title: what a message calls the layout, with the files that it needs.

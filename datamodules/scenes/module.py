@@ -18,6 +18,7 @@ from datamodules.scenes.concepts import CONCEPTS
 from datamodules.scenes.render import render_scene
 from datamodules.source import DataError
 from datamodules.splits import SplitSizes
+from datamodules.text.base import TextFeatures
 
 DEFAULT_PIXELS, DEFAULT_LOADER = Pixels(size=32), Loading(batch_size=64)
 DEFAULT_SPLITS = SplitSizes(query=200, train=None, val_database=2000)
@@ -47,6 +48,7 @@ class ScenesDataModule(HuggingFaceDataModule):
         splits: sizes of the splits; queries are rendered beside the pool.
         loader: batch size and workers.
         cache_dir: folder for scenes and manifests.
+        text: text features, made of the captions; None gives none.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class ScenesDataModule(HuggingFaceDataModule):
         splits: SplitSizes = DEFAULT_SPLITS,
         loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
+        text: TextFeatures | None = None,
     ) -> None:
         size, queries = pixels.side, splits.query
         if queries is None:
@@ -81,6 +84,7 @@ class ScenesDataModule(HuggingFaceDataModule):
             splits=splits,
             loader=loader,
             cache_dir=cache_dir,
+            text=text,
         )
 
     def prepare_data(self) -> None:

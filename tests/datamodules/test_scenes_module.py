@@ -8,6 +8,7 @@ import pytest
 from datamodules import DataError, ScenesDataModule
 from datamodules.scenes import CONCEPTS, render_scene
 from datamodules.scenes import module as scenes_module
+from datamodules.text import BagOfWords
 from tests.datamodules.grouped import grouped
 
 OPTIONS = {"num_images": 12, "size": 16, "query": 4, "val": 3, "train": None, "batch_size": 4, "num_proc": 1}
@@ -185,3 +186,13 @@ def test_impossible_options_are_refused_before_rendering(tmp_path, option, messa
     with pytest.raises(DataError) as caught:
         make(cache_dir=str(tmp_path), **option)
     assert str(caught.value) == message
+
+
+def test_captions_become_text_features(module, cache):
+    words = make(cache_dir=str(cache), text=BagOfWords(max_features=9))
+    words.setup("fit")
+    batch = next(iter(words.predict_dataloader()))
+    assert batch.text.shape == (4, 9)
+    assert batch.text.any()
+    assert batch.captions == next(iter(module.predict_dataloader())).captions
+    assert words.fingerprint == module.fingerprint

@@ -199,6 +199,7 @@ def test_a_published_training_list_keeps_its_order_and_repetitions(memory):
 def test_a_training_list_of_the_whole_database_lends_the_validation_items(memory):
     source = memory(count=40, queries=10)
     source.train_pool = np.arange(10, 40)
-    splits = make_splits(source, SplitSizes(query=None, val=5, train=None, database=None))
+    with pytest.warns(UserWarning, match="splits.val=5: only 0 database items are no training items"):
+        splits = make_splits(source, SplitSizes(query=None, val=5, train=None, database=None))
     assert sorted([*splits.train, *splits.val]) == list(range(10, 40))
     assert len(splits.val) == 5
