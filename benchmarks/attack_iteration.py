@@ -20,7 +20,7 @@ from lightning_modules.types import AttackGoal, binarize
 TARGET = 1.05
 BATCH, SIDE, BITS = 64, 32, 32
 ITERATIONS = 5  # per call of the attack
-ROUNDS = 9
+ROUNDS = 31
 
 
 def run() -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from lightning_modules.purification.sampling import ReverseStep, guided_step
 
 TARGETS = {"mse": 1.05, "ssim": 1.15}
 SIZES = {"32 px, batch 64": (64, 3, 32, 32), "224 px, batch 1": (1, 3, 224, 224)}
-ROUNDS = 9
+ROUNDS = 31
 
 
 def make_diffusion() -> Diffusion:
