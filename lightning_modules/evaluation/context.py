@@ -94,7 +94,8 @@ def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
             f"checkpoint {checkpoint!r} was trained on other splits of {data.dataset_name!r} (fingerprint "
             f"{trained['fingerprint'][:12]}, now {data.fingerprint[:12]}): queries may be among its training items"
         )
-    return module.image_encoder.eval().requires_grad_(False)
+    # Channels last is up to twice as fast; results change by rounding only.
+    return module.image_encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _load_module(checkpoint: str) -> HashingModule:

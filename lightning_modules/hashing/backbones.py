@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import timm
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -54,10 +55,12 @@ class TimmBackbone(Backbone):
             the pretrained weights.
         small_input: replace a ResNet stem (7x7 stride 2, max pooling) by one 3x3 convolution, for pictures of
             about 32 px.
+        input_size: resize the pictures to this many pixels a side (bilinear) before they enter the network: 32 px
+            pictures for a network pretrained on larger ones. Part of the network, so attacks see through it.
         model_args: further arguments of ``timm.create_model``, e.g. ``layers`` and ``channels`` of a ResNet.
 
     Raises:
-        ValueError: unknown model, missing weights, or a stem that ``small_input`` cannot replace.
+        ValueError: unknown model, missing weights, a stem that ``small_input`` cannot replace, or no pixels.
     """
 
     mean: Tensor
@@ -71,6 +74,7 @@ class TimmBackbone(Backbone):
         drop_rate: float = 0.0,
         normalize: Normalize = "none",
         small_input: bool = False,
+        input_size: int | None = None,
         model_args: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -79,10 +83,13 @@ class TimmBackbone(Backbone):
             self.body = timm.create_model(name, **args | (model_args or {}))
         except RuntimeError as error:
             raise ValueError(f"backbone {name!r} cannot be made: {error}") from error
+        if input_size is not None and input_size < 1:
+            raise ValueError(f"input_size={input_size}: expected at least 1")
         if small_input:
             _use_small_stem(self.body, name)
         if weights is not None:
             _load_weights(self.body, name, weights)
+        self.input_size = input_size
         body: Any = self.body
         self.num_features = int(body.head_hidden_size)
         mean, std = _normalisation(normalize, self.body)
@@ -98,7 +105,11 @@ class TimmBackbone(Backbone):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map images float ``(B, 3, H, W)`` in [0, 1] to features ``(B, D)``."""
-        return self.body((inputs - self.mean) / self.std)
+        inputs = (inputs - self.mean) / self.std
+        if self.input_size is not None:
+            size = (self.input_size, self.input_size)
+            inputs = F.interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=True)
+        return self.body(inputs)
 
 
 def _normalisation(normalize: Normalize, body: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -146,3 +146,15 @@ def test_impossible_requests_are_refused(options, message):
 def test_small_input_needs_a_resnet_stem():
     with torch.device("meta"), pytest.raises(ValueError, match="small_input=True needs a ResNet stem"):
         TimmBackbone("vgg11", small_input=True)
+
+
+def test_pictures_are_resized_inside_the_network():
+    images = torch.rand(2, 3, 16, 16)
+    network = make_tiny(input_size=32)
+    seen = what_the_body_sees(network, images)
+    torch.testing.assert_close(seen, torch.nn.functional.interpolate(images, (32, 32), mode="bilinear"))
+
+
+def test_a_size_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="input_size=0: expected at least 1"):
+        make_tiny(input_size=0)
