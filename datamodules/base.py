@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from datamodules.dataset import Item, Loading, RetrievalDataset, collate
 from datamodules.images import Pixels, Resize
 from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
+from datamodules.pixel_cache import PixelCache
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SPLIT_NAMES, SPLIT_RULE, Splits, SplitSizes, make_splits
 from datamodules.tables import read_facts
@@ -57,6 +58,7 @@ class RetrievalDataModule(LightningDataModule):
         self._state: tuple[ItemSource, Splits, str] | None = None
         self._features = text
         self._text: TextTable | None = None
+        self._cache: PixelCache | None = None
 
     @abstractmethod
     def load_source(self) -> ItemSource:
@@ -77,11 +79,19 @@ class RetrievalDataModule(LightningDataModule):
         if self._features is not None:
             self._text = self._features.table(source, self.cache_dir)
         self._state = (source, splits, mark)
+        if self.pixels.cache:
+            self._cache = self._open_cache(source)
         facts = {"fingerprint": mark, "rule": SPLIT_RULE, "seed": str(self._sizes.seed), "name": source.name}
         facts |= {"text_fingerprint": text_mark, "protocol": self.protocol_name, **source.facts}
         facts["class_names"] = "\x1f".join(source.class_names)
         if read_facts(self.manifest_path) != facts:  # none yet, or that of another layout or other texts
             write_manifest(source, splits, self.manifest_path, facts)
+
+    def _open_cache(self, source: ItemSource) -> PixelCache:
+        """Open the cache of these pictures at this size, whatever their splits and labels."""
+        key = hashlib.sha256(repr((source.ids, source.facts, self.pixels.facts)).encode()).hexdigest()
+        path = self.cache_dir / "pixels" / f"{source.name}-{self.pixels.size}px-{key[:12]}.npy"
+        return PixelCache(path, len(source.ids), self.pixels.size)
 
     @property
     def manifest_path(self) -> Path:
@@ -149,7 +159,10 @@ class RetrievalDataModule(LightningDataModule):
 
     def dataset(self, split: str, rows: slice = slice(None)) -> RetrievalDataset:
         """Return a split, or some of its rows, as a map-style data set."""
-        return RetrievalDataset(self.source, self.rows(split)[rows], self._resize, self._text)
+        return self._dataset(self.rows(split)[rows])
+
+    def _dataset(self, rows: np.ndarray) -> RetrievalDataset:
+        return RetrievalDataset(self.source, rows, self._resize, self._text, self._cache)
 
     def collate(self, items: list[Item]) -> Batch:
         """Stack items of :meth:`dataset` to a batch."""
@@ -167,7 +180,7 @@ class RetrievalDataModule(LightningDataModule):
         keep = min(self._sizes.val_database, len(database))
         # Evenly spread, so that a database sorted by class is still represented.
         spread = np.linspace(0, len(database) - 1, keep).astype(np.int64)
-        database = RetrievalDataset(self.source, database.rows[spread], self._resize, self._text)
+        database = self._dataset(database.rows[spread])
         return [self.loader.over(database), self.loader.over(self.dataset("val"))]
 
     def test_dataloader(self) -> list[DataLoader]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.images import Resize
+from datamodules.pixel_cache import PixelCache
 from datamodules.source import ItemSource
 from datamodules.text.base import TextTable
 from lightning_modules.types import Batch
@@ -35,10 +36,18 @@ class RetrievalDataset(Dataset[Item]):
         rows: int64 rows of the source, in order.
         resize: brings every picture to the size of the experiment.
         text: text features by row of the source.
+        cache: keeps resized pictures; None decodes a picture whenever it is asked for.
     """
 
-    def __init__(self, source: ItemSource, rows: np.ndarray, resize: Resize, text: TextTable | None = None) -> None:
-        self.source, self.rows, self.resize, self.text = source, rows, resize, text
+    def __init__(
+        self,
+        source: ItemSource,
+        rows: np.ndarray,
+        resize: Resize,
+        text: TextTable | None = None,
+        cache: PixelCache | None = None,
+    ) -> None:
+        self.source, self.rows, self.resize, self.text, self.cache = source, rows, resize, text, cache
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,7 +55,7 @@ class RetrievalDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         row = int(self.rows[index])
         return Item(
-            image=self.resize(self.source.image(row)),
+            image=self._decode(row) if self.cache is None else self.cache(row, self._decode),
             label=torch.from_numpy(self.source.labels[row].copy()),
             index=index,
             sample_id=self.source.ids[row],
@@ -54,14 +63,18 @@ class RetrievalDataset(Dataset[Item]):
             text=None if self.text is None else self.text[row],
         )
 
+    def _decode(self, row: int) -> Tensor:
+        return self.resize(self.source.image(row))
+
 
 def collate(items: list[Item]) -> Batch:
     """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
     texts = [item.text for item in items if item.text is not None]
     captions = tuple(item.caption for item in items if item.caption is not None)
-    images = torch.empty((len(items), *items[0].image.shape))
+    # Decoders write pixel by pixel (channels last); a batch in the same order is filled in one straight pass.
+    images = torch.empty((len(items), *items[0].image.shape), memory_format=torch.channels_last)
     for place, item in zip(images, items, strict=True):
-        torch.div(item.image, 255, out=place)  # one pass; stacking and converting would take three
+        torch.div(item.image, 255, out=place)
     return Batch(
         image=images,
         label=torch.stack([item.label for item in items]),

@@ -117,7 +117,7 @@ class DiffusionPurifier(Defence):
         for start in range(0, len(names), self.batch_size):
             rows = slice(start, start + self.batch_size)
             noise = SampleNoise(self.seed, f"purify/{draw}", names[rows])
-            parts.append(self._purify(images[rows].float(), noise, observe))
+            parts.append(self._purify(images[rows].float().contiguous(), noise, observe))
         return torch.cat(parts) if parts else images.float()
 
     def _purify(self, images: Tensor, noise: SampleNoise, observe: Observer | None) -> Tensor:

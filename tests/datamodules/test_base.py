@@ -256,6 +256,7 @@ def test_pixel_facts_tell_what_the_pixels_depend_on(make):
         "size": 4,
         "resize_to": 5,
         "mode": "squash",
+        "backend": "torchvision",
     }
     assert module.dataset("train")[0].image.shape == (3, 4, 4)
     assert make(size=4).pixel_facts["resize_to"] == 4

@@ -252,6 +252,19 @@ def test_squash_is_antialiased_bilinear_of_all(photograph, shape, size, resize_t
     _check_close(_array(Resize(Pixels(size, resize_to, "squash"))(_tensor(array))), array, [side, side], middle)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("mode", ["short_side", "squash"])
+def test_the_backend_pillow_is_pillow_bit_for_bit(photograph, shape, mode):
+    array = photograph(*shape)
+    scaled = [48, 48]
+    if mode == "short_side":
+        scaled = [48, int(48 * shape[1] / shape[0])] if shape[0] < shape[1] else [int(48 * shape[0] / shape[1]), 48]
+    top, left = (round((length - 40) / 2) for length in scaled)
+    expected = _reference(array, *scaled)[top : top + 40, left : left + 40]
+    result = _array(Resize(Pixels(40, 48, mode, backend="pillow"))(_tensor(array)))
+    assert np.array_equal(result, expected)
+
+
 def _check_close(result, array, scaled, middle):
     exact, pillow = _exact(array, *scaled)[middle], _reference(array, *scaled)[middle]
     assert result.shape == exact.shape
