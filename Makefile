@@ -48,20 +48,21 @@ $(DEMO)/hasher/done: $(DEMO)/backbone.safetensors
 $(DEMO)/ddpm/model_index.json: | $(READY)
 	$(SCENES) --config configs/purification/ddpm-small.yaml --config configs/tuned/demo-ddpm.yaml
 
-# The same line on photographs: CIFAR-10 from the Hub, or make cifar10 CIFAR10=FOLDER of its parquet files.
+# The same line on photographs: CIFAR-10 from the Hub and ImageNet weights from the Hub, or
+# make cifar10 CIFAR10=FOLDER of its parquet files, WEIGHTS=FILE of timm's tf_efficientnet_lite0 (safetensors).
 CIFAR10 ?= uoft-cs/cifar10
+WEIGHTS ?=
 PHOTOS := runs/cifar10
 CIFAR := $(FIT) --config configs/data/cifar10.yaml --data.init_args.path $(CIFAR10)
+IMAGE := --model.init_args.image.init_args
+LOCAL := $(if $(WEIGHTS),$(IMAGE).weights $(WEIGHTS) $(IMAGE).pretrained false)
 
 cifar10: $(PHOTOS)/hasher/done $(PHOTOS)/ddpm/model_index.json
 	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-steps.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 	$(BIN)/python evaluate.py --config configs/evaluation/cifar10.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 
-$(PHOTOS)/backbone.safetensors: | $(READY)
-	$(CIFAR) --config configs/hashing/pretraining.yaml $(RESNET) --config configs/tuned/cifar10-pretraining.yaml
-
-$(PHOTOS)/hasher/done: $(PHOTOS)/backbone.safetensors
-	$(CIFAR) --config configs/hashing/dpsh.yaml $(RESNET) --config configs/tuned/cifar10-dpsh.yaml
+$(PHOTOS)/hasher/done: | $(READY)
+	$(CIFAR) --config configs/hashing/dpsh.yaml --config configs/tuned/cifar10-dpsh.yaml $(LOCAL)
 	touch $@
 
 $(PHOTOS)/ddpm/model_index.json: | $(READY)
