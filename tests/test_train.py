@@ -15,8 +15,7 @@ from tests.conftest import CONF, CONFIGS, Tiny, fit
 DATA = sorted((CONFIGS / "data").glob("*.yaml"))
 TUNED = {
     "small-resnet.yaml": ["hashing/dpsh.yaml"],
-    "cifar10-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
-    "cifar10-dpsh.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
+    "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
     "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
     "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
