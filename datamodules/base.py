@@ -24,6 +24,7 @@ from lightning_modules.types import Batch
 
 # Frozen, hence shared.
 DEFAULT_PIXELS, DEFAULT_SPLITS, DEFAULT_LOADER = Pixels(), SplitSizes(), Loading()
+CACHE_PROBES = 16
 
 
 class RetrievalDataModule(LightningDataModule):
@@ -88,9 +89,14 @@ class RetrievalDataModule(LightningDataModule):
             write_manifest(source, splits, self.manifest_path, facts)
 
     def _open_cache(self, source: ItemSource) -> PixelCache:
-        """Open the cache of these pictures at this size, whatever their splits and labels."""
-        key = hashlib.sha256(repr((source.ids, source.facts, self.pixels.facts)).encode()).hexdigest()
-        path = self.cache_dir / "pixels" / f"{source.name}-{self.pixels.size}px-{key[:12]}.npy"
+        """Open the cache of these pictures at this size, whatever their splits and labels.
+
+        Ids may be no more than numbers, so some pictures are part of the key too.
+        """
+        digest = hashlib.sha256(repr((source.ids, self.pixels.facts)).encode())
+        for row in np.linspace(0, len(source.ids) - 1, CACHE_PROBES).astype(np.int64).tolist():
+            digest.update(_picture_bytes(source, row))
+        path = self.cache_dir / "pixels" / f"{source.name}-{self.pixels.size}px-{digest.hexdigest()[:12]}.npy"
         return PixelCache(path, len(source.ids), self.pixels.size)
 
     @property
@@ -190,3 +196,10 @@ class RetrievalDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         """Return the queries."""
         return self.loader.over(self.dataset("query"))
+
+
+def _picture_bytes(source: ItemSource, row: int) -> bytes:
+    try:
+        return source.image(row).numpy().tobytes()
+    except DataError as error:  # of no split, else it would have been refused
+        return str(error).encode()

@@ -89,8 +89,7 @@ class Pixels:
             None takes ``size``, no margin is cropped.
         mode: ``short_side`` keeps the aspect ratio and crops the centre; ``squash`` does neither.
         backend: ``torchvision`` resizes uint8 tensors, antialiased and bilinear; ``pillow`` is bit for bit what the
-            reference implementations' PIL transforms do, at half the speed. Of photographs 0.2 to 0.5 % of the
-            values differ, by 1.
+            reference implementations' PIL transforms do. Values differ by 1 at most where a picture is shrunk.
         cache: keep resized pictures in one memory-mapped file below ``cache_dir``; worth its disk space (0.15 MB a
             picture at 224 pixels) where large pictures are read many times on few cores. Delete the file when the
             pictures of a data set change.

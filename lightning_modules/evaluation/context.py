@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +36,7 @@ class HasherContext:
         name: the hasher's name in the plan.
         data: the data module, set up.
         encoder: the trained image encoder, in eval mode.
-        digest: hash of its weights.
+        digest: hash of its weights and of its backbone's options.
         database: codes, labels and ids of the database.
         database_split: name of the split that is the database.
         database_stage: where the codes are stored.
@@ -94,8 +96,14 @@ def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
             f"checkpoint {checkpoint!r} was trained on other splits of {data.dataset_name!r} (fingerprint "
             f"{trained['fingerprint'][:12]}, now {data.fingerprint[:12]}): queries may be among its training items"
         )
-    # Channels last is up to twice as fast; results change by rounding only.
+    # The layout that convolutions prefer; results change by rounding only.
     return module.image_encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def digest_of_hasher(encoder: HashEncoder) -> str:
+    """Hash weights and options: an option such as ``input_size`` has no weights, and changes every code."""
+    options = json.dumps(encoder.backbone.architecture, sort_keys=True)
+    return hashlib.sha256(f"{digest_of_weights(encoder)}\n{options}".encode()).hexdigest()
 
 
 def _load_module(checkpoint: str) -> HashingModule:
@@ -125,7 +133,7 @@ def make_context(
         trainer: makes a Trainer for the database.
     """
     encoder = load_encoder(plan.hashers[name].checkpoint, data)
-    digest = digest_of_weights(encoder)
+    digest = digest_of_hasher(encoder)
     facts, split = data.pixel_facts, plan.database_split
     stage = encode_database(encoder, digest, data, split, store, trainer)
     queries = ShardDataset(data.dataset(plan.split), data.collate, plan.shard_size, plan.num_queries)

@@ -7,7 +7,7 @@
     codes        the images that are hashed, hasher
 
 ``data`` is the fingerprint of ids, labels and splits together with how pictures are resized; ``hasher`` is
-the digest of its weights, so that a retrained model never finds old codes. Raise ``VERSION`` when a change
+the digest of its weights and options, so that a retrained model never finds old codes. Raise ``VERSION`` when a change
 alters numbers.
 """
 

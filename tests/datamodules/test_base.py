@@ -286,3 +286,21 @@ def test_unknown_split(make):
 def test_impossible_options_are_named(make, options, message):
     with pytest.raises(DataError, match=message):
         make(**options)
+
+
+def test_kept_pictures_belong_to_the_pictures_and_not_to_their_splits(make, memory):
+    kept = make(cache=True)
+    files = _files(kept)
+    first = next(iter(kept.test_dataloader()[1]))
+    again = make(cache=True, seed=3)  # other splits of the same pictures
+    assert _files(again) == files
+
+    source = memory()
+    source.image = lambda row: torch.full((3, 6, 6), 200, dtype=torch.uint8)  # other pictures under the same ids
+    other = make(source, cache=True)
+    assert len(_files(other)) == len(files) + 2  # pixels and their checksums
+    assert not torch.equal(next(iter(other.test_dataloader()[1])).image, first.image)
+
+
+def _files(module):
+    return sorted(path.name for path in (module.cache_dir / "pixels").iterdir())

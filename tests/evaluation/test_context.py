@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from datamodules import ScenesDataModule
-from lightning_modules.evaluation.context import load_encoder
+from lightning_modules.evaluation.context import digest_of_hasher, load_encoder
+from lightning_modules.hashing import HashEncoder, TimmBackbone
 from tests.conftest import Tiny
 
 
@@ -65,3 +66,18 @@ def test_other_splits_are_warned_of(tiny: Tiny, data, tmp_path):
     path = change(tiny, tmp_path, lambda c: c["retpur_training_facts"].update(fingerprint="0" * 64))
     with pytest.warns(UserWarning, match="queries may be among its training items"):
         load_encoder(path, data)
+
+
+def test_the_digest_of_a_hasher_sees_weights_and_options():
+    def hasher(**options):
+        torch.manual_seed(0)
+        tiny_resnet = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 4]}
+        return HashEncoder(TimmBackbone("resnet18", model_args=tiny_resnet, **options), 8)
+
+    reference = digest_of_hasher(hasher())
+    assert digest_of_hasher(hasher()) == reference
+    assert digest_of_hasher(hasher(input_size=64)) != reference  # no weight tells the two apart
+    changed = hasher()
+    with torch.no_grad():
+        changed.hash_layer.bias[0] += 1
+    assert digest_of_hasher(changed) != reference
