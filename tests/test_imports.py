@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 # The only files of lightning_modules that may use Lightning, each with its reason.
 LIGHTNING_FILES = {
     "hashing.module": "a LightningModule",
+    "hashing.checkpoints": "loads a LightningModule",
     "hashing.pretraining": "a LightningModule",
     "purification.module": "a LightningModule",
     "evaluation.module": "a LightningModule",
@@ -24,7 +25,7 @@ LIGHTNING_FILES = {
 }
 # Lower layers never import higher ones; packages of one layer never import each other.
 LAYERS = (
-    ("types", "checks", "randomness", "configurable", "augmentation", "pictures", "processes"),
+    ("types", "checks", "randomness", "configurable", "digests", "augmentation", "pictures", "processes"),
     ("galleries", "retrieval"),
     ("hashing",),
     ("attacks", "defences"),

@@ -7,7 +7,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from lightning_modules.configurable import Configurable
@@ -66,13 +65,3 @@ class DefendedEncoder(nn.Module):
         defended = self.defence(images, self.ids, self._draw)
         self._draw += 1
         return self.encoder(defended, alpha=alpha)
-
-
-def digest_of_weights(module: nn.Module) -> str:
-    """Hash all parameters and buffers of a module, names included."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        flat = tensor.detach().contiguous().cpu().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

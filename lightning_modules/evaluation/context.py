@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from pickle import UnpicklingError  # what torch raises for a file that is no checkpoint
 from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_modules.defences.base import digest_of_weights
 from lightning_modules.evaluation.database import DatabaseEncoding
 from lightning_modules.evaluation.plan import EvaluationPlan
 from lightning_modules.evaluation.shards import ShardDataset, shard_loader
 from lightning_modules.evaluation.stages import QuerySet, database_stage, targets_stage
 from lightning_modules.evaluation.store import ArtifactStore, Stage
-from lightning_modules.hashing import HashEncoder, HashingModule
+from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_encoder
 from lightning_modules.retrieval.targets import draw_targets
 from lightning_modules.types import CodeBook
 
@@ -70,54 +64,6 @@ class HasherContext:
         """Return one database picture, uint8 ``(3, H, W)``."""
         image: Tensor = self.data.dataset(self.database_split)[position].image
         return image
-
-
-def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
-    """Load a trained image encoder and check that it fits the data.
-
-    Args:
-        checkpoint: file written by ``train.py fit``; read with ``weights_only=True``.
-        data: the data module, set up.
-
-    Raises:
-        ValueError: no such file, no checkpoint of a HashingModule, or one of other classes.
-    """
-    if not Path(checkpoint).is_file():
-        raise ValueError(f"checkpoint {checkpoint!r}: no such file; train one with train.py fit")
-    module = _load_module(checkpoint)
-    trained = module.facts
-    if list(trained["class_names"]) != list(data.class_names):
-        raise ValueError(
-            f"checkpoint {checkpoint!r} was trained on {trained['num_classes']} classes of "
-            f"{trained['dataset']!r}, the data set {data.dataset_name!r} has {data.num_classes} (or another order)"
-        )
-    if trained["fingerprint"] != data.fingerprint:
-        rank_zero_warn(
-            f"checkpoint {checkpoint!r} was trained on other splits of {data.dataset_name!r} (fingerprint "
-            f"{trained['fingerprint'][:12]}, now {data.fingerprint[:12]}): queries may be among its training items"
-        )
-    # The layout that convolutions prefer; results change by rounding only.
-    return module.image_encoder.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def digest_of_hasher(encoder: HashEncoder) -> str:
-    """Hash weights and options: an option such as ``input_size`` has no weights, and changes every code."""
-    options = json.dumps(encoder.backbone.architecture, sort_keys=True)
-    return hashlib.sha256(f"{digest_of_weights(encoder)}\n{options}".encode()).hexdigest()
-
-
-def _load_module(checkpoint: str) -> HashingModule:
-    try:
-        module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"checkpoint {checkpoint!r} is none of a HashingModule, written by train.py fit "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error
-    for name, tensor in module.image_encoder.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise ValueError(f"checkpoint {checkpoint!r}: weight {name!r} holds NaN or infinite values")
-    return module
 
 
 def make_context(

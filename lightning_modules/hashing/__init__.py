@@ -1,6 +1,7 @@
 """Hashing networks: backbones, the hashing layer, losses and their LightningModule."""
 
 from lightning_modules.hashing.backbones import Backbone, TimmBackbone
+from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses import DPSHLoss, HashingLoss
 from lightning_modules.hashing.module import HashingModule
@@ -14,4 +15,6 @@ __all__ = [
     "HashingLoss",
     "HashingModule",
     "TimmBackbone",
+    "digest_of_hasher",
+    "load_encoder",
 ]

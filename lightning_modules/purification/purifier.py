@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lightning_modules.checks import check_images
-from lightning_modules.defences.base import Defence, digest_of_weights
+from lightning_modules.defences.base import Defence
+from lightning_modules.digests import digest_of_weights
 from lightning_modules.purification.denoiser import Diffusion
 from lightning_modules.purification.guidance import Metric
 from lightning_modules.purification.sampling import (

@@ -46,7 +46,7 @@ def draw_targets(
     Raises:
         ValueError: unknown option, or no target is left for a query.
     """
-    candidates = _candidates(database_labels.cpu().numpy().astype(np.uint8), pool, min_count, drop_empty)
+    candidates = target_pool(database_labels, pool, min_count, drop_empty).numpy()
     targets = [
         _draw(candidates, label, sample_id, exclude, seed)
         for label, sample_id in zip(query_labels.cpu().numpy().astype(np.uint8), query_ids, strict=True)
@@ -54,7 +54,25 @@ def draw_targets(
     return torch.from_numpy(np.stack(targets))
 
 
-def _candidates(labels: np.ndarray, pool: TargetPool, min_count: int, drop_empty: bool) -> np.ndarray:
+def target_pool(labels: Tensor, pool: TargetPool = "counted", min_count: int = 9, drop_empty: bool = True) -> Tensor:
+    """List the labels that targets are drawn from; see :func:`draw_targets` for the options.
+
+    Args:
+        labels: uint8 ``(N, C)``, those of the database.
+        pool: kind of the pool.
+        min_count: for ``counted``.
+        drop_empty: leave out the all-zero label.
+
+    Returns:
+        uint8 ``(T, C)``: ascending combinations, or the rows as they are for the pool ``rows``.
+
+    Raises:
+        ValueError: unknown pool, or an empty one.
+    """
+    return torch.from_numpy(_pool(labels.cpu().numpy().astype(np.uint8), pool, min_count, drop_empty))
+
+
+def _pool(labels: np.ndarray, pool: TargetPool, min_count: int, drop_empty: bool) -> np.ndarray:
     unique, counts = np.unique(labels, axis=0, return_counts=True)
     match pool:
         case "unique":

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.configurable import build
 from lightning_modules.defences import Defence, DefendedEncoder, GaussianBlur, NoDefence
-from lightning_modules.defences.base import digest_of_weights
 from lightning_modules.randomness import SampleNoise
 
 
@@ -75,27 +73,3 @@ def test_defence_and_encoder_are_frozen_with_it():
     defended = DefendedEncoder(Jitter(), nn.Linear(2, 2), ["a"])
     assert len(list(defended.parameters())) == 2
     assert {type(module) for module in defended.children()} == {Jitter, nn.Linear}
-
-
-def test_a_digest_stands_for_all_weights():
-    def network(seed=0):
-        torch.manual_seed(seed)
-        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-
-    reference = digest_of_weights(network())
-    assert digest_of_weights(network()) == reference
-    assert digest_of_weights(network(1)) != reference
-    for name in ("0.weight", "1.running_mean", "1.num_batches_tracked"):
-        changed = network()
-        changed.state_dict()[name].view(-1)[0].add_(1)
-        assert digest_of_weights(changed) != reference
-    wrapped = nn.Sequential(nn.Identity(), *network())
-    assert digest_of_weights(wrapped) != reference  # other names
-    strided = network()
-    strided[0].weight.data = strided[0].weight.data.to(memory_format=torch.channels_last)
-    assert digest_of_weights(strided) == reference
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_any_dtype_have_a_digest(dtype):
-    assert len(digest_of_weights(nn.Linear(2, 2).to(dtype))) == 64

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from lightning_modules.retrieval.targets import draw_targets
+from lightning_modules.retrieval.targets import draw_targets, target_pool
 
 # label -> number of database items that carry exactly this label
 COUNTS = {(0, 0, 0, 0): 12, (1, 0, 0, 0): 30, (0, 1, 0, 0): 10, (1, 1, 0, 0): 9, (0, 0, 1, 1): 3, (0, 0, 0, 1): 1}
@@ -110,3 +110,12 @@ def test_a_database_without_labels_has_no_targets():
 def test_one_id_per_query():
     with pytest.raises(ValueError, match="zip"):
         draw_targets(DATABASE[:2], ["q"], DATABASE)
+
+
+def test_the_pool_is_what_is_drawn_from():
+    unique = target_pool(DATABASE, "unique", drop_empty=False)
+    assert unique.dtype == torch.uint8
+    assert sorted(map(tuple, unique.tolist())) == sorted(COUNTS)
+    assert set(map(tuple, target_pool(DATABASE, "counted", 9).tolist())) == {(1, 0, 0, 0), (0, 1, 0, 0)}
+    with pytest.raises(ValueError, match="'counted'"):
+        target_pool(DATABASE, "counted", 1000)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from datamodules import ScenesDataModule
-from lightning_modules.evaluation.context import digest_of_hasher, load_encoder
-from lightning_modules.hashing import HashEncoder, TimmBackbone
+from lightning_modules.hashing import HashEncoder, TimmBackbone, digest_of_hasher, load_encoder
 from tests.conftest import Tiny
 
 
