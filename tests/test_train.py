@@ -13,8 +13,9 @@ from lightning_modules.hashing import HashingModule
 from tests.conftest import CONF, CONFIGS, Tiny, fit
 
 DATA = sorted((CONFIGS / "data").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (CONFIGS / "hashing").glob("*.yaml") if path.stem != "pretraining")
 TUNED = {
-    "small-resnet.yaml": ["hashing/dpsh.yaml"],
+    "small-resnet.yaml": ["backbone/vgg11.yaml", "hashing/dpsh.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
     "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
@@ -42,6 +43,30 @@ def test_every_fragment_is_tested():
 def test_every_documented_composition_parses(name, data, capsys):
     config = parse(capsys, f"data/{data.name}", *TUNED[name], f"tuned/{name}")
     assert config["model"]["class_path"].startswith("lightning_modules.")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("backbone", sorted(path.name for path in (CONFIGS / "backbone").glob("*.yaml")))
+def test_every_method_goes_with_every_backbone(method, backbone, capsys):
+    config = parse(capsys, "data/scenes.yaml", f"backbone/{backbone}", f"hashing/{method}.yaml")["model"]
+    assert config["class_path"] == "lightning_modules.hashing.HashingModule"
+    assert config["init_args"]["image"]["init_args"]["name"] == backbone.removesuffix(".yaml")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_fits_and_its_checkpoint_gives_codes(method, tiny: Tiny, tmp_path):
+    extra = ("--config", str(CONFIGS / f"hashing/{method}.yaml"), "--data.init_args.cache_dir", str(tiny.data))
+    extra += ("--model.init_args.num_bits=8", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1")
+    cli = fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=extra)
+    assert cli.trainer.global_step == 2
+    assert torch.isfinite(cli.trainer.callback_metrics["train/loss"])
+    loaded = HashingModule.load_from_checkpoint(tmp_path / "x/checkpoints/last.ckpt", weights_only=True)
+    assert type(loaded.loss) is type(cli.model.loss)
+    assert loaded.loss.spec == cli.model.loss.spec
+    images = torch.rand(9, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    codes = loaded.encode(images)
+    assert codes.shape == (9, 8)
+    assert torch.equal(codes, cli.model.encode(images))
 
 
 def test_misspelled_key_stops_before_any_work(tmp_path, capsys):

@@ -3,13 +3,14 @@
 from lightning_modules.hashing.backbones import Backbone, TimmBackbone
 from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
 from lightning_modules.hashing.encoder import HashEncoder
-from lightning_modules.hashing.losses import DPSHLoss, HashingLoss
+from lightning_modules.hashing.losses import DPHL2Loss, DPSHLoss, HashingLoss
 from lightning_modules.hashing.module import HashingModule
 from lightning_modules.hashing.pretraining import BackbonePretraining
 
 __all__ = [
     "Backbone",
     "BackbonePretraining",
+    "DPHL2Loss",
     "DPSHLoss",
     "HashEncoder",
     "HashingLoss",

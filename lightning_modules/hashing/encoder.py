@@ -12,8 +12,8 @@ from lightning_modules.hashing.backbones import Backbone
 class HashEncoder(nn.Module):
     """A backbone with a hashing layer: ``tanh(alpha * (W f + b))``.
 
-    The sign of a code does not depend on ``alpha > 0``; attacks lower it to keep gradients alive, HashNet
-    raises it while training.
+    The sign of a code does not depend on ``alpha > 0``; attacks lower it to keep gradients alive. A hashing loss
+    trains on :meth:`logits`, which it relaxes in its own way.
 
     Args:
         backbone: maps inputs to features; it normalises by itself.
@@ -45,7 +45,11 @@ class HashEncoder(nn.Module):
         Returns:
             codes float ``(B, K)`` in (-1, 1).
         """
-        return torch.tanh(alpha * self.norm(self.hash_layer(self.backbone(inputs)).float()))
+        return torch.tanh(alpha * self.logits(inputs))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Compute float32 ``(B, K)`` codes before the tanh: what a loss relaxes in its own way."""
+        return self.norm(self.hash_layer(self.backbone(inputs)).float())
 
 
 class BitNorm(nn.BatchNorm1d):

@@ -140,11 +140,18 @@ class HashingModule(LightningModule):
         """Take the mean loss of one batch."""
         del batch_idx
         images = batch.image if self.augmentation is None else self.augmentation(batch.image)
-        codes = {"image": self(images, self.loss.alpha(self.global_step))}
+        codes = {"image": self._relaxed_codes(images)}
         with torch.autocast(self.device.type, enabled=False):  # losses are sums over many pairs
             loss = self.loss(codes, batch).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
+
+    def _relaxed_codes(self, images: Tensor) -> Tensor:
+        """Encode all views of a batch in one pass; see :meth:`HashingLoss.forward` for the shape."""
+        views = self.loss.views(images)
+        logits = self.image_encoder.logits(torch.cat(tuple(views)))
+        codes = self.loss.relax(logits, self.global_step)
+        return codes if len(views) == 1 else codes.unflatten(0, (len(views), -1))
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Collect codes of the validation database and queries."""

@@ -5,11 +5,9 @@ import math
 import pytest
 import torch
 
-from lightning_modules.hashing.losses import DPSHLoss, TrainingFacts
+from lightning_modules.hashing.losses import DPSHLoss
 from lightning_modules.hashing.losses.dpsh import dpsh_likelihood, quantisation
-from lightning_modules.types import Batch
-
-BITS, ITEMS, CLASSES = 6, 9, 4
+from tests.hashing.loss_problems import BITS, CLASSES, ITEMS, check_gradient, make_batch, make_problem, set_up
 
 
 def sigmoid_of_log(theta):
@@ -29,30 +27,11 @@ def looped_loss(codes, memory, labels, all_labels, eta, quantisation_divisor):
     return similar / (len(memory) * len(codes)) + eta * quantised / (quantisation_divisor * len(codes))
 
 
-def make_batch(index, labels):
-    ids = tuple(str(i) for i in index.tolist())
-    return Batch(torch.zeros(len(index), 3, 1, 1), labels[index], index, ids)
-
-
-def make_problem(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    labels = (torch.rand(ITEMS, CLASSES, generator=generator) < 0.4).to(torch.uint8)
-    labels[0] = 0  # an item without any class
-    codes = torch.rand(ITEMS, BITS, generator=generator, dtype=torch.float64) * 2 - 1
-    return labels, codes
-
-
-def make_loss(labels, **options):
-    loss = DPSHLoss(**options)
-    loss.setup(TrainingFacts(labels, BITS))
-    return loss
-
-
 @pytest.mark.parametrize("by_n", [True, False])
 @pytest.mark.parametrize("rows", [[3], [0, 5, 2], [8, 7, 6, 5, 4, 3, 2, 1, 0]])
 def test_loss_is_the_formula(rows, by_n):
     labels, codes = make_problem()
-    loss = make_loss(labels, eta=50.0, quantisation_by_n=by_n)
+    loss = set_up(DPSHLoss(eta=50.0, quantisation_by_n=by_n), labels)
     # The first batch fills part of the memory, the second one is scored against it and itself.
     first, rows = torch.tensor([1, 2]), torch.tensor(rows)
     loss({"image": -codes[first].float()}, make_batch(first, labels))
@@ -82,12 +61,12 @@ def test_gradient():
     def total(u):
         return dpsh_likelihood(u, memory, similarity) + 0.7 * quantisation(u)
 
-    assert torch.autograd.gradcheck(total, (codes.clone().requires_grad_(),))
+    check_gradient(total, codes)
 
 
 def test_no_gradient_flows_into_the_memory_or_through_the_sign():
     labels, codes = make_problem(3)
-    loss = make_loss(labels, eta=2.0)
+    loss = set_up(DPSHLoss(eta=2.0), labels)
     u, rows = codes[:3].float().requires_grad_(), torch.arange(3)
     loss({"image": u}, make_batch(rows, labels)).sum().backward()
     memory = loss.memory.codes
@@ -110,7 +89,7 @@ def test_an_empty_memory_gives_log_two():
 
 def test_current_codes_are_in_memory_before_the_loss_is_taken():
     labels = torch.ones(1, 1, dtype=torch.uint8)
-    loss = make_loss(labels, eta=0.0)
+    loss = set_up(DPSHLoss(eta=0.0), labels)
     u = torch.full((1, BITS), 0.5)
     (value,) = loss({"image": u}, make_batch(torch.tensor([0]), labels))
     theta = 0.5 * BITS * 0.25  # a stale memory would give theta = 0, log 2
@@ -120,7 +99,7 @@ def test_current_codes_are_in_memory_before_the_loss_is_taken():
 
 def test_items_without_a_class_are_similar_to_nothing():
     labels = torch.zeros(4, CLASSES, dtype=torch.uint8)
-    loss = make_loss(labels, eta=0.0)
+    loss = set_up(DPSHLoss(eta=0.0), labels)
     u = torch.full((4, BITS), 0.5)
     values = loss({"image": u}, make_batch(torch.arange(4), labels))
     torch.testing.assert_close(values, torch.full((4,), sigmoid_of_log(0.5 * BITS * 0.25)))
@@ -142,6 +121,6 @@ def test_half_precision_codes_are_scored_in_float32():
     labels, codes = make_problem(4)
     rows = torch.arange(ITEMS)
     half = codes.to(torch.bfloat16)
-    value = make_loss(labels)({"image": half}, make_batch(rows, labels))
+    value = set_up(DPSHLoss(), labels)({"image": half}, make_batch(rows, labels))
     assert value.dtype == torch.float32
-    assert torch.equal(value, make_loss(labels)({"image": half.float()}, make_batch(rows, labels)))
+    assert torch.equal(value, set_up(DPSHLoss(), labels)({"image": half.float()}, make_batch(rows, labels)))

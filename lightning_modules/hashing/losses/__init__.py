@@ -1,6 +1,8 @@
 """Hashing losses, one file per method."""
 
 from lightning_modules.hashing.losses.base import HashingLoss, TrainingFacts
+from lightning_modules.hashing.losses.dph_l2 import DPHL2Loss
 from lightning_modules.hashing.losses.dpsh import DPSHLoss
+from lightning_modules.hashing.losses.memory_loss import MemoryLoss
 
-__all__ = ["DPSHLoss", "HashingLoss", "TrainingFacts"]
+__all__ = ["DPHL2Loss", "DPSHLoss", "HashingLoss", "MemoryLoss", "TrainingFacts"]

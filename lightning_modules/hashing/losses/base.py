@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from lightning_modules.configurable import Configurable
@@ -35,17 +36,34 @@ class HashingLoss(nn.Module, Configurable, ABC):
     def setup(self, facts: TrainingFacts) -> None:
         """Create what depends on the training split; called once for a training split."""
 
-    def alpha(self, step: int) -> float:
-        """Slope of the tanh at an optimiser step: the continuation of HashNet; 1 for all others."""
+    def views(self, images: Tensor) -> Sequence[Tensor]:
+        """Return the pictures to encode for one batch: itself, or several augmented views of it.
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [0, 1].
+
+        Returns:
+            V tensors of that kind.
+        """
+        return (images,)
+
+    def relax(self, logits: Tensor, step: int) -> Tensor:
+        """Map the hashing layer's output to the continuous codes that the loss sees: tanh, unless overridden.
+
+        Args:
+            logits: float ``(B, K)``, before the tanh.
+            step: the optimiser step, for a continuation as in HashNet.
+        """
         del step
-        return 1.0
+        return torch.tanh(logits)
 
     @abstractmethod
     def forward(self, codes: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Compute the loss of every sample.
 
         Args:
-            codes: continuous codes ``(B, K)`` in (-1, 1), one entry per modality (``image``, ``text``).
+            codes: what :meth:`relax` made of each modality (``image``, ``text``): by default continuous codes
+                ``(B, K)`` in (-1, 1); ``(V, B, K)`` where :meth:`views` gives several.
             batch: labels, positions and ids of the same samples.
 
         Returns:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.hashing.losses.base import HashingLoss, TrainingFacts
-from lightning_modules.hashing.memory import CodeMemory
+from lightning_modules.hashing.losses.memory_loss import MemoryLoss
 from lightning_modules.hashing.similarity import share_a_class
-from lightning_modules.types import Batch, binarize
+from lightning_modules.types import binarize
 
 
 def dpsh_likelihood(codes: Tensor, memory: Tensor, similarity: Tensor) -> Tensor:
@@ -37,12 +33,11 @@ def quantisation(codes: Tensor) -> Tensor:
     return (binarize(codes).to(codes.dtype) - codes).square().sum(dim=1)
 
 
-class DPSHLoss(HashingLoss):
+class DPSHLoss(MemoryLoss):
     """DPSH with the code memory of the attack literature's reference code.
 
     ``L = L_sim + eta * L_q``; both terms are divided by the number N of training items there, so the
-    quantisation weighs ``eta / N`` per sample and the balance shifts with the size of the data set. The
-    current codes are written to the memory before the loss is taken.
+    quantisation weighs ``eta / N`` per sample and the balance shifts with the size of the data set.
 
     Args:
         eta: weight of the quantisation term (50 in the ProS-GAN repository, which the paper builds on).
@@ -50,21 +45,12 @@ class DPSHLoss(HashingLoss):
             ``eta`` per sample, as the formula of the DPSH paper does.
     """
 
-    memory: CodeMemory
-
     def __init__(self, eta: float = 50.0, quantisation_by_n: bool = True) -> None:
         super().__init__()
         self.eta, self.quantisation_by_n = eta, quantisation_by_n
 
-    def setup(self, facts: TrainingFacts) -> None:
-        """Create the memory U."""
-        self.memory = CodeMemory(facts.labels, facts.num_bits)
-
-    def forward(self, codes: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """See :meth:`HashingLoss.forward`; uses the image codes."""
-        u = codes["image"].float()
-        self.memory.write(batch.index, u)
-        with torch.no_grad():
-            similarity = share_a_class(batch.label, self.memory.labels)
+    def pairwise(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """See :meth:`MemoryLoss.pairwise`."""
+        similarity = share_a_class(labels, self.memory.labels)
         eta = self.eta / len(self.memory.labels) if self.quantisation_by_n else self.eta
-        return dpsh_likelihood(u, self.memory.codes, similarity) + eta * quantisation(u)
+        return dpsh_likelihood(codes, self.memory.codes, similarity) + eta * quantisation(codes)
