@@ -38,3 +38,14 @@ def round_to_8bit(images: Tensor) -> Tensor:
         uint8 of the same shape.
     """
     return images.detach().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def check_positive(**options: float | None) -> None:
+    """Check that options are positive numbers; None, an option that is not used, passes.
+
+    Raises:
+        ValueError: naming the first one that is not; NaN is not.
+    """
+    for name, value in options.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}={value}: expected a positive number")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_modules.checks import check_images, round_to_8bit
+from lightning_modules.checks import check_images, check_positive, round_to_8bit
 
 PICTURE = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
 
@@ -67,3 +67,10 @@ def test_rounding_clips_and_leaves_its_input():
     assert round_to_8bit(images).tolist() == [0, 255, 0, 255]
     assert images[3] == 7
     assert not round_to_8bit(images.requires_grad_()).requires_grad
+
+
+def test_positive_options():
+    check_positive(eps=0.1, count=3, unused=None)
+    for value in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"^step={value}: expected a positive number"):
+            check_positive(eps=0.1, step=value)

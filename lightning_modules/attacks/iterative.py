@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-import torch
 from torch import Tensor
 
 from lightning_modules.attacks.anchors import voting_anchor
-from lightning_modules.attacks.base import Attack, frozen
-from lightning_modules.attacks.schedules import AlphaSchedule, alpha_at
-from lightning_modules.checks import check_images
-from lightning_modules.types import AttackGoal, CodeBook, Victim
+from lightning_modules.attacks.descent import Descent, Encode, GradientAttack, Objective, Precision, anchor_of
+from lightning_modules.attacks.schedules import AlphaSchedule
+from lightning_modules.attacks.steps import StepRule, Update, steepest
+from lightning_modules.checks import check_positive
+from lightning_modules.types import AttackGoal, CodeBook
 
-StepRule = Literal["raw", "l2", "sign"]
 
-
-class IterativeCodeAttack(Attack):
+class IterativeCodeAttack(GradientAttack):
     """Moves the continuous code of a query towards an anchor code within an L-infinity budget.
 
     Minimises ``J = -mean_k u_k(x + delta; alpha) h_k`` by gradient descent from ``delta = 0``. After each step
@@ -50,61 +47,24 @@ class IterativeCodeAttack(Attack):
         alpha_schedule: AlphaSchedule = "absolute",
         legacy_batch: int | None = None,
         replacement: bool = True,
-        precision: Literal["float32", "bfloat16"] = "float32",
+        precision: Precision = "float32",
     ) -> None:
-        super().__init__()
-        positive = {"num_items": num_items, "iterations": iterations, "eps": eps, "step": step}
-        if legacy_batch is not None:
-            positive["legacy_batch"] = legacy_batch
-        for name, value in positive.items():
-            if not value > 0:  # also refuses NaN
-                raise ValueError(f"{name}={value}: expected a positive number")
-        if step_rule not in ("raw", "l2", "sign"):
-            raise ValueError(f"step_rule={step_rule!r}: expected 'raw', 'l2' or 'sign'")
-        if precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision={precision!r}: expected 'float32' or 'bfloat16'")
-        alpha_at(0, iterations, alpha_schedule)  # refuses an unknown schedule now, not in the first iteration
-        self.num_items, self.iterations, self.eps = num_items, iterations, eps
-        self.step_rule = step_rule
+        check_positive(num_items=num_items, step=step, legacy_batch=legacy_batch)
+        super().__init__(Descent(iterations, eps, alpha_schedule, precision))
+        self.num_items, self.replacement, self.step_rule = num_items, replacement, step_rule
         self.step = step / legacy_batch if legacy_batch is not None and step_rule == "raw" else step
-        self.alpha_schedule, self.replacement, self.precision = alpha_schedule, replacement, precision
+        self.update()  # refuses an unknown rule now
 
     def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
         """Vote for one anchor code per query; see :meth:`Attack.aim`."""
         code = voting_anchor(label, ids, knowledge, self.num_items, seed, self.replacement)
         return AttackGoal(label, code)
 
-    def forward(self, images: Tensor, goal: AttackGoal, victim: Victim) -> Tensor:
-        """Craft adversarial images; see :meth:`Attack.forward`."""
-        check_images(images)
-        if goal.code is None:
-            raise ValueError("this attack needs an anchor code: call aim() first")
-        with frozen(victim) as model:
-            # Copies: autograd refuses tensors made in inference mode, as in Trainer.test.
-            images = images.detach().clone()
-            anchor = goal.code.clone().to(images)
-            delta = torch.zeros_like(images)
-            for iteration in range(self.iterations):
-                alpha = alpha_at(iteration, self.iterations, self.alpha_schedule)
-                adversarial = (images + delta).requires_grad_()
-                with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                    codes = model(adversarial, alpha=alpha).float()
-                # The sum over images keeps them independent; the mean is over bits only.
-                loss = -(codes * anchor).mean(dim=1).sum()
-                (gradient,) = torch.autograd.grad(loss, adversarial)
-                with torch.no_grad():
-                    delta = self._project(images, delta - self.step * self._direction(gradient))
-        return images + delta
+    def update(self) -> Update:
+        """Return the step rule."""
+        return steepest(self.step_rule, self.step)
 
-    def _direction(self, gradient: Tensor) -> Tensor:
-        match self.step_rule:
-            case "raw":
-                return gradient
-            case "l2":
-                norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
-                return gradient / norm.view(-1, 1, 1, 1)
-            case "sign":
-                return gradient.sign()
-
-    def _project(self, images: Tensor, delta: Tensor) -> Tensor:
-        return (images + delta.clamp(-self.eps, self.eps)).clamp(0, 1) - images
+    def objective(self, images: Tensor, goal: AttackGoal, encode: Encode) -> Objective:
+        """Return ``J``, for each image by itself."""
+        anchor = anchor_of(goal, images)
+        return lambda encode, adversarial: -(encode(adversarial) * anchor).mean(dim=1)
