@@ -16,7 +16,8 @@ from torch import Tensor
 
 from benchmarks.timing import interleave, machine, median_ratio, milliseconds
 from lightning_modules.purification import Denoiser, Diffusion, DiffusionPurifier, DiffusionSchedule
-from lightning_modules.purification.sampling import ReverseStep, guided_step
+from lightning_modules.purification.samplers import reverse_steps
+from lightning_modules.purification.sampling import guided_step
 
 TARGETS = {"mse": 1.05, "ssim": 1.15}
 SIZES = {"32 px, batch 64": (64, 3, 32, 32), "224 px, batch 1": (1, 3, 224, 224)}
@@ -37,11 +38,11 @@ def make_diffusion() -> Diffusion:
 
 
 def guided(purifier: DiffusionPurifier, image: Tensor, x: Tensor, fresh: Tensor, z: Tensor) -> Callable[[], Tensor]:
-    step = ReverseStep.chain(purifier.schedule, purifier.purify_steps, purifier.options)[0]
+    step = reverse_steps(purifier.schedule, purifier.calls, purifier.options)[0]
 
     def run() -> Tensor:
         target = purifier.schedule.diffuse(image, step.t - 1, fresh)
-        return guided_step(purifier._epsilon, step, purifier.options, x, target, z)
+        return guided_step(purifier._epsilon, step, purifier.options, x, target, z)[0]
 
     return run
 

@@ -28,6 +28,11 @@ class Denoiser(nn.Module):
         self.unet: Any = unet  # diffusers' classes are untyped
         self._multiple = 2 ** (len(self.unet.config["block_out_channels"]) - 1)
 
+    @property
+    def learns_variance(self) -> bool:
+        """Whether the network predicts a variance beside the noise (Nichol & Dhariwal, 2021)."""
+        return bool(self.unet.config["out_channels"] == 2 * self.unet.config["in_channels"])
+
     def forward(self, x: Tensor, timesteps: Tensor) -> Tensor:
         """Predict the noise in ``x``.
 
@@ -38,11 +43,23 @@ class Denoiser(nn.Module):
         Returns:
             float ``(B, 3, H, W)`` of the dtype of ``x``.
         """
+        return self.outputs(x, timesteps)[:, : x.shape[1]]
+
+    def outputs(self, x: Tensor, timesteps: Tensor) -> Tensor:
+        """Return all that the network predicts: noise, and v of the variance where it learned one.
+
+        Args:
+            x: float ``(B, 3, H, W)``, noised images that were in [-1, 1].
+            timesteps: int64 ``(B,)``, indices in the original chain.
+
+        Returns:
+            float ``(B, 3, H, W)`` or ``(B, 6, H, W)`` of the dtype of ``x``.
+        """
         height, width = x.shape[-2:]
         bottom, right = -height % self._multiple, -width % self._multiple
         padded = F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
-        noise = self.unet(padded, timesteps).sample
-        return noise[:, :3, :height, :width].to(x.dtype)
+        output: Tensor = self.unet(padded, timesteps).sample
+        return output[..., :height, :width].to(x.dtype)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Metric = Literal["ssim", "mse"]
+Metric = Literal["ssim", "mse", "gdmp_ssim"]
 
-WINDOW, SIGMA, DATA_RANGE = 11, 1.5, 2.0
-C1, C2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+WINDOW, SIGMA = 11, 1.5
+K1, K2 = 0.01, 0.03  # of SSIM's constants (K R)^2, where R is the range of the data
 # Up to this side a small matrix product is faster than a depthwise convolution of 11 taps.
 MATRIX_BLUR_SIDE = 64
 
@@ -25,6 +25,7 @@ def distance_gradient(metric: Metric, x: Tensor, target: Tensor) -> Tensor:
 
     Args:
         metric: ``ssim`` is D = -SSIM, so that following -grad D moves *towards* the target as in GDMP;
+            ``gdmp_ssim`` is that of GDMP's code, with borders of zeros and the constants of range 1;
             ``mse`` is the mean squared error.
         x: float ``(B, C, H, W)``.
         target: same shape.
@@ -40,11 +41,20 @@ def distance_gradient(metric: Metric, x: Tensor, target: Tensor) -> Tensor:
             return (x - target) * (2.0 / x[0].numel())
         case "ssim":
             return -ssim_gradient(x, target)
+        case "gdmp_ssim":
+            return -_zero_bordered_ssim_gradient(x, target)
         case _:
-            raise ValueError(f"metric={metric!r}: expected 'ssim' or 'mse'")
+            raise ValueError(f"metric={metric!r}: expected 'ssim', 'mse' or 'gdmp_ssim'")
 
 
-def ssim_gradient(x: Tensor, y: Tensor) -> Tensor:
+def _zero_bordered_ssim_gradient(x: Tensor, y: Tensor) -> Tensor:
+    """Gradient of SSIM at every pixel, outside of which the images are 0: valid SSIM of images with such borders."""
+    border = WINDOW // 2
+    padded = ssim_gradient(F.pad(x, [border] * 4), F.pad(y, [border] * 4), data_range=1.0)
+    return padded[..., border:-border, border:-border]
+
+
+def ssim_gradient(x: Tensor, y: Tensor, data_range: float = 2.0) -> Tensor:
     """Gradient of each image's mean SSIM in ``x``.
 
     Equal to autograd through ``pytorch_msssim.ssim(x, y, data_range=2, size_average=False)``: 11 x 11
@@ -55,17 +65,19 @@ def ssim_gradient(x: Tensor, y: Tensor) -> Tensor:
     Args:
         x: float ``(B, C, H, W)``, H and W at least 11.
         y: same shape.
+        data_range: R in SSIM's constants ``(0.01 R)^2`` and ``(0.03 R)^2``; 2 for images in [-1, 1].
 
     Returns:
         float ``(B, C, H, W)``.
     """
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     if min(x.shape[-2:]) < WINDOW:
         raise ValueError(f"SSIM guidance needs images of at least {WINDOW} px, got {tuple(x.shape[-2:])}")
     m, n, xx, xy, yy = _blur(x, y, x * x, x * y, y * y)
-    luminance_scale = m * m + n * n + C1
-    luminance = (2 * m * n + C1) / luminance_scale
-    contrast_scale = xx - m * m + yy - n * n + C2
-    contrast = (2 * (xy - m * n) + C2) / contrast_scale
+    luminance_scale = m * m + n * n + c1
+    luminance = (2 * m * n + c1) / luminance_scale
+    contrast_scale = xx - m * m + yy - n * n + c2
+    contrast = (2 * (xy - m * n) + c2) / contrast_scale
     by_m = (2 * n - 2 * m * luminance) / luminance_scale * contrast
     by_m = by_m + luminance * (2 * m * contrast - 2 * n) / contrast_scale
     by_xx = -luminance * contrast / contrast_scale

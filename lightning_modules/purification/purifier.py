@@ -15,15 +15,17 @@ from lightning_modules.defences.base import Defence
 from lightning_modules.digests import digest_of_weights
 from lightning_modules.purification.denoiser import Diffusion
 from lightning_modules.purification.guidance import Metric
-from lightning_modules.purification.sampling import (
+from lightning_modules.purification.options import (
+    ChainOptions,
     GuidanceForm,
-    GuidanceOptions,
-    Observer,
     Reduction,
+    Sampler,
+    ScaleSchedule,
     TargetNoise,
-    guided_reverse_chain,
 )
-from lightning_modules.purification.schedule import Variance
+from lightning_modules.purification.samplers import pull_per_scale
+from lightning_modules.purification.sampling import Observer, guidance_scale, guided_reverse_chain
+from lightning_modules.purification.schedule import DiffusionSchedule, Variance, trailing_steps
 from lightning_modules.randomness import SampleNoise, content_ids
 
 
@@ -38,20 +40,32 @@ class DiffusionPurifier(Defence):
         model: Hub id or local folder of a diffusers DDPM, or a loaded :class:`Diffusion`.
         purify_steps: T_p, steps to diffuse and denoise (45 in the paper).
         scale: guidance scale s (1000 in the paper); 0 is diffuse-and-denoise without guidance.
-        metric: distance D of the guidance: ``ssim`` (negative SSIM, the paper's default) or ``mse``.
+        metric: distance D of the guidance: ``ssim`` (negative SSIM, the paper's default), ``mse`` or ``gdmp_ssim``.
         respacing: keep that many of the T steps; None keeps all 1000, as the text of the paper says. GDMP's
             ImageNet setting, whose other numbers equal the paper's, keeps 250.
         form: ``posterior`` is eq. 6; ``literal`` the printed eq. 15.
-        variance: reverse variance of Ho et al. (2020), ``fixed_small`` or ``fixed_large``.
+        variance: reverse variance of the DDPM sampler: ``fixed_small`` or ``fixed_large`` of Ho et al. (2020), or
+            ``learned``; None is ``learned`` if the network predicts one, else ``fixed_small``.
         target_noise: noise of the guidance target: ``fresh``, ``shared`` or ``none``.
         reduction: ``image_mean``, ``image_sum`` or ``batch_mean`` (GDMP's code).
         clip: clip the predicted clean image to [-1, 1] at every step.
         seed: seed of the noise; a service should keep it secret.
         batch_size: images per network call.
         precision: ``float32`` or ``bfloat16`` for the network; chain, tables and guidance stay float32.
+        calls: network calls, spread evenly from T_p down; None is one per step. 1 takes x0_hat from x_{T_p}.
+        timesteps: steps t of the network calls, strictly descending from T_p, in place of ``calls``.
+        pull: strength of the guidance as K, in place of ``scale``: it survives a change of image size, schedule and
+            sampler; see :class:`ChainOptions`, also for what follows.
+        scale_schedule: ``constant`` or ``noise_to_signal``.
+        sampler: ``ddpm``, ``ddim``, ``dpm-solver++``, ``sde-dpm-solver++`` or ``euler``.
+        eta: noise of DDIM.
+        order: 1 or 2, of the DPM-Solver++ forms.
+        rounds: purifications in a row.
+        overnoise: steps by which a round is noised further than T_p.
 
     Raises:
-        ValueError: an unknown option, T_p outside 1..T, no images per call, or a folder that is no diffusers model.
+        ValueError: an unknown option, T_p outside 1..T, no images per call, a variance that the network has not
+            learned, or a folder that is no diffusers model.
     """
 
     def __init__(
@@ -62,21 +76,47 @@ class DiffusionPurifier(Defence):
         metric: Metric = "ssim",
         respacing: int | None = None,
         form: GuidanceForm = "posterior",
-        variance: Variance = "fixed_small",
+        variance: Variance | None = None,
         target_noise: TargetNoise = "fresh",
         reduction: Reduction = "image_mean",
         clip: bool = True,
         seed: int = 0,
         batch_size: int = 64,
         precision: Literal["float32", "bfloat16"] = "float32",
+        calls: int | None = None,
+        timesteps: list[int] | None = None,
+        pull: float | None = None,
+        scale_schedule: ScaleSchedule = "constant",
+        sampler: Sampler = "ddpm",
+        eta: float = 0.0,
+        order: int = 2,
+        rounds: int = 1,
+        overnoise: int = 0,
     ) -> None:
         super().__init__()
-        self.options = GuidanceOptions(scale, metric, form, variance, target_noise, reduction, clip)
         diffusion = model if isinstance(model, Diffusion) else Diffusion.from_pretrained(str(model))
         self.denoiser = diffusion.denoiser.eval().requires_grad_(False)
-        self.schedule = diffusion.schedule if respacing is None else diffusion.schedule.respace(respacing)
-        if not 1 <= purify_steps <= len(self.schedule):
-            raise ValueError(f"purify_steps={purify_steps}: expected 1..{len(self.schedule)}, the steps of the chain")
+        learns = self.denoiser.learns_variance
+        if variance == "learned" and not learns:
+            raise ValueError("variance='learned': the network predicts noise only; take 'fixed_small' or 'fixed_large'")
+        self.options = ChainOptions(
+            scale=scale,
+            metric=metric,
+            form=form,
+            variance=variance or ("learned" if learns else "fixed_small"),
+            target_noise=target_noise,
+            reduction=reduction,
+            clip=clip,
+            pull=pull,
+            scale_schedule=scale_schedule,
+            sampler=sampler,
+            eta=eta,
+            order=order,
+            rounds=rounds,
+            overnoise=overnoise,
+        )
+        full = diffusion.schedule if respacing is None else diffusion.schedule.respace(respacing)
+        self.schedule, self.calls = _chain(full, purify_steps, calls, timesteps, overnoise)
         if precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision={precision!r}: expected 'float32' or 'bfloat16'")
         if batch_size < 1:
@@ -124,14 +164,20 @@ class DiffusionPurifier(Defence):
     def _purify(self, images: Tensor, noise: SampleNoise, observe: Observer | None) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):  # chain and guidance stay in float32
             x0 = guided_reverse_chain(
-                self._epsilon, self.schedule, self.options, 2 * images - 1, self.purify_steps, noise, observe
+                self._epsilon, self.schedule, self.options, 2 * images - 1, self.calls, noise, observe
             )
         return ((x0 + 1) / 2).clamp(0, 1)
 
     def _epsilon(self, x: Tensor, timesteps: Tensor) -> Tensor:
         enabled = self.precision == "bfloat16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
-            return self.denoiser(x, timesteps)
+            return self.denoiser.outputs(x, timesteps)
+
+    def strength(self, height: int, width: int) -> tuple[float, float]:
+        """Return the strength of the guidance for images of this size: scale s and pull K (of MSE guidance)."""
+        facts = (self.schedule, self.calls, self.options, 3 * height * width)
+        scale = guidance_scale(*facts)
+        return scale, scale * pull_per_scale(*facts)
 
     def train(self, mode: bool = True) -> DiffusionPurifier:
         """Stay in eval mode: the dropout of a network would be noise that belongs to no sample."""
@@ -143,3 +189,24 @@ class DiffusionPurifier(Defence):
         options = {k: v for k, v in self.spec["init_args"].items() if k not in ("model", "batch_size")}
         facts = [options, digest_of_weights(self.denoiser), self.schedule.betas.tolist()]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _chain(
+    schedule: DiffusionSchedule, start: int, calls: int | None, timesteps: list[int] | None, overnoise: int
+) -> tuple[DiffusionSchedule, int]:
+    """Return the chain with the steps that are taken, and their number."""
+    if not 1 <= start <= len(schedule):
+        raise ValueError(f"purify_steps={start}: expected 1..{len(schedule)}, the steps of the chain")
+    if calls is None and timesteps is None:
+        if start + overnoise > len(schedule):
+            raise ValueError(f"overnoise={overnoise}: expected at most {len(schedule) - start}, the rest of the chain")
+        return schedule, start
+    if calls is not None and timesteps is not None:
+        raise ValueError("calls and timesteps exclude each other: give one of them")
+    if overnoise:
+        raise ValueError(f"overnoise={overnoise} needs the whole chain: leave out calls and timesteps")
+    steps = timesteps if timesteps is not None else trailing_steps(start, calls or 0)
+    if steps[:1] != [start]:
+        raise ValueError(f"timesteps={steps}: expected to begin with purify_steps={start}")
+    chain = schedule.at(steps)
+    return chain, len(chain)

@@ -6,13 +6,15 @@ Symbols follow Ho et al. (2020): t = 1..T in the text is the index i = t - 1 her
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-Variance = Literal["fixed_small", "fixed_large"]
+Variance = Literal["fixed_small", "fixed_large", "learned"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class DiffusionSchedule:
 
         Args:
             kind: ``fixed_small`` is the posterior variance ``(1 - A_{t-1}) / (1 - A_t) * beta_t``, zero at
-                t = 1; ``fixed_large`` is ``beta_t``. Ho et al. (2020), section 3.2, give both.
+                t = 1; ``fixed_large`` is ``beta_t``. Ho et al. (2020), section 3.2, give both. What a network
+                learns lies between them: see :meth:`log_variance_bounds`.
 
         Raises:
             ValueError: unknown kind.
@@ -69,6 +72,16 @@ class DiffusionSchedule:
         if kind == "fixed_small" and len(variances) > 1:
             variances[0] = variances[1]
         return variances
+
+    def log_variance_bounds(self) -> Tensor:
+        """Logarithms of the variances between which a network chooses (Nichol & Dhariwal, 2021, eq. 15).
+
+        Returns:
+            float64 ``(S, 2)``: of the posterior variance, at t = 1 that of t = 2, and of beta.
+        """
+        small = self.guidance_variances("fixed_small")
+        small = torch.where(small > 0, small, self.betas)  # a chain of one step has no posterior variance
+        return torch.stack([small.log(), self.betas.log()], dim=1)
 
     def posterior_weights(self) -> tuple[Tensor, Tensor]:
         """Weights of ``x_0`` and ``x_t`` in the posterior mean (Ho et al., eq. 7), float64 ``(S,)`` each."""
@@ -89,7 +102,28 @@ class DiffusionSchedule:
         if not 2 <= steps <= len(self):
             raise ValueError(f"respacing={steps}: expected 2..{len(self)}")
         stride = (len(self) - 1) / (steps - 1)
-        kept = torch.tensor([round(i * stride) for i in range(steps)])
+        return self._keep([round(i * stride) for i in range(steps)])
+
+    def first(self, steps: int) -> DiffusionSchedule:
+        """Return the chain of the steps ``t = 1..steps``, unchanged."""
+        return DiffusionSchedule(self.betas[:steps], self.timesteps[:steps])
+
+    def at(self, steps: Sequence[int]) -> DiffusionSchedule:
+        """Keep only these steps, and recompute their betas so that each leads to the next, the last to the image.
+
+        Args:
+            steps: t of each network call, strictly descending, within 1..S.
+
+        Raises:
+            ValueError: none, or steps in another order or outside the chain.
+        """
+        falling = all(one > other for one, other in pairwise(steps))
+        if not steps or not falling or steps[0] > len(self) or steps[-1] < 1:
+            raise ValueError(f"timesteps={list(steps)}: expected strictly descending steps t within {len(self)}..1")
+        return self._keep([t - 1 for t in reversed(steps)])
+
+    def _keep(self, indices: Sequence[int]) -> DiffusionSchedule:
+        kept = torch.tensor(indices)
         alpha_bars = self.alpha_bars[kept]
         before = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bars[:-1]])
         return DiffusionSchedule(1 - alpha_bars / before, self.timesteps[kept])
@@ -98,3 +132,23 @@ class DiffusionSchedule:
         """Noise ``x0`` to step ``t = index + 1`` (eq. 3 and 9): ``sqrt(A_t) x_0 + sqrt(1 - A_t) noise``."""
         alpha_bar = float(self.alpha_bars[index])
         return alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise
+
+
+def trailing_steps(start: int, calls: int) -> list[int]:
+    """Spread network calls evenly from t = ``start`` down, without one at t near 0, which would do nothing.
+
+    The rule "trailing" of Lin et al. (2023, arXiv 2305.08891): ``round(start - i * start / calls)``.
+
+    Args:
+        start: T_p, the first step.
+        calls: number of network calls, 1..start.
+
+    Returns:
+        ``calls`` steps t, strictly descending.
+
+    Raises:
+        ValueError: fewer than one call, or more calls than steps.
+    """
+    if not 1 <= calls <= start:
+        raise ValueError(f"calls={calls}: expected 1..{start}, at most one call per step")
+    return [round(start - i * start / calls) for i in range(calls)]

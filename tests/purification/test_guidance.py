@@ -34,6 +34,28 @@ def test_the_ssim_gradient_equals_autograd(size):
     torch.testing.assert_close(ssim_gradient(x, y), expected, rtol=0, atol=1e-6 * scale)
 
 
+def zero_bordered_ssim(x, y):
+    """SSIM as GDMP's code has it: 11 x 11 window over zero borders, constants of range 1, one mean per image."""
+    taps = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
+    window = torch.outer(taps, taps) / taps.sum() ** 2
+    window = window.expand(3, 1, 11, 11)
+
+    def blur(image):
+        return torch.nn.functional.conv2d(image, window, padding=5, groups=3)
+
+    m, n = blur(x), blur(y)
+    xx, yy, xy = blur(x * x) - m * m, blur(y * y) - n * n, blur(x * y) - m * n
+    quality = (2 * m * n + 1e-4) * (2 * xy + 9e-4) / ((m * m + n * n + 1e-4) * (xx + yy + 9e-4))
+    return quality.mean(dim=(1, 2, 3))
+
+
+@pytest.mark.parametrize("size", [(7, 9), (16, 16), (54, 55), (70, 60)])
+def test_the_ssim_gradient_of_gdmp_equals_autograd(size):
+    x, y = pair(size)
+    expected = -autograd_of(zero_bordered_ssim, x, y)
+    torch.testing.assert_close(distance_gradient("gdmp_ssim", x, y), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_the_ssim_gradient_in_float32_is_that_of_float64():
     x, y = pair((32, 32))
     exact = ssim_gradient(x, y)
@@ -90,5 +112,5 @@ def test_images_smaller_than_the_window_are_refused(size):
 
 def test_an_unknown_metric_is_refused():
     x, y = pair((11, 11))
-    with pytest.raises(ValueError, match="metric='lpips': expected 'ssim' or 'mse'"):
+    with pytest.raises(ValueError, match="metric='lpips': expected 'ssim', 'mse' or 'gdmp_ssim'"):
         distance_gradient("lpips", x, y)

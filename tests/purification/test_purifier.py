@@ -10,6 +10,7 @@ from lightning_modules.checks import round_to_8bit
 from lightning_modules.configurable import build
 from lightning_modules.defences import Defence
 from lightning_modules.purification import Diffusion, DiffusionPurifier, sampling
+from lightning_modules.purification.options import ChainOptions
 from lightning_modules.randomness import SampleNoise, content_ids
 
 # What a U-Net's kernels may add to float32 when the batch size changes.
@@ -100,12 +101,58 @@ def test_the_chain_is_the_one_of_the_sampler(diffusion, images):
         x0 = sampling.guided_reverse_chain(
             diffusion.denoiser,
             diffusion.schedule.respace(250),
-            sampling.GuidanceOptions(**options),
+            ChainOptions(**options),
             2 * images[:2] - 1,
             3,
             noise,
         )
     assert torch.equal(purifier(images[:2], ids), ((x0 + 1) / 2).clamp(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "calls"), [({"calls": 3}, 3), ({"timesteps": [40, 7]}, 2), ({"calls": 1}, 1), ({}, 40)]
+)
+def test_the_network_is_called_as_often_as_asked(diffusion, images, options, calls):
+    purifier, told = DiffusionPurifier(diffusion, purify_steps=40, **options), []
+    hook = diffusion.denoiser.unet.register_forward_pre_hook(lambda _, args: told.append(int(args[1][0])))
+    purifier(images[:1])
+    hook.remove()
+    assert purifier.calls == len(told) == calls
+    assert told[0] == 39
+    assert told == sorted(told, reverse=True)
+
+
+def test_few_calls_are_a_chain_of_their_own(diffusion, images):
+    purifier = DiffusionPurifier(diffusion, purify_steps=60, calls=3, sampler="dpm-solver++", pull=0.5)
+    with torch.no_grad():
+        x0 = sampling.guided_reverse_chain(
+            diffusion.denoiser,
+            diffusion.schedule.at([60, 40, 20]),
+            ChainOptions(sampler="dpm-solver++", pull=0.5),
+            2 * images[:2] - 1,
+            3,
+            SampleNoise(0, "purify/0", names(2)),
+        )
+    assert torch.equal(purifier(images[:2], names(2)), ((x0 + 1) / 2).clamp(0, 1))
+
+
+def test_the_strength_is_told_as_scale_and_pull(diffusion):
+    steps = {"purify_steps": 45, "variance": "fixed_large"}
+    scale, pull = DiffusionPurifier(diffusion, scale=1000.0, **steps).strength(32, 32)
+    assert (scale, pull) == (1000.0, pytest.approx(0.0158, rel=0.01))
+    scale, pull = DiffusionPurifier(diffusion, pull=1.0, **steps).strength(32, 32)
+    assert (scale, pull) == (pytest.approx(6.3e4, rel=0.01), pytest.approx(1.0))
+
+
+def test_a_learned_variance_is_used_where_there_is_one(make_unet, diffusion, images):
+    learned = Diffusion(type(diffusion.denoiser)(make_unet(out_channels=6)), diffusion.schedule)
+    assert DiffusionPurifier(learned).options.variance == "learned"
+    assert DiffusionPurifier(diffusion).options.variance == "fixed_small"
+    by_itself, fixed = (
+        DiffusionPurifier(learned, purify_steps=9, variance=variance)(images, names(9))
+        for variance in (None, "fixed_small")
+    )
+    assert 1e-4 < (by_itself - fixed).abs().max() < 0.2
 
 
 def test_the_chain_can_be_watched(purifier, images):
@@ -196,7 +243,14 @@ def test_without_a_gradient_nothing_is_recorded(purifier, images):
         ({"respacing": 1}, "respacing=1: expected 2..1000"),
         ({"metric": "lpips"}, "metric='lpips': expected one of ssim, mse"),
         ({"form": "eq6"}, "form='eq6'"),
-        ({"variance": "learned"}, "variance='learned'"),
+        ({"variance": "learned"}, "variance='learned': the network predicts noise only"),
+        ({"variance": "large"}, "variance='large': expected one of"),
+        ({"calls": 46}, r"calls=46: expected 1\.\.45"),
+        ({"calls": 2, "timesteps": [45, 9]}, "calls and timesteps exclude each other"),
+        ({"timesteps": [44, 9]}, "expected to begin with purify_steps=45"),
+        ({"overnoise": 956}, "overnoise=956: expected at most 955"),
+        ({"calls": 5, "overnoise": 1}, "overnoise=1 needs the whole chain"),
+        ({"sampler": "heun"}, "sampler='heun'"),
         ({"target_noise": "some"}, "target_noise='some'"),
         ({"reduction": "sum"}, "reduction='sum'"),
         ({"precision": "float16"}, "precision='float16': expected 'float32' or 'bfloat16'"),

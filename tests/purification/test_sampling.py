@@ -8,9 +8,9 @@ from diffusers.schedulers import scheduling_ddpm
 from torch import nn
 
 from lightning_modules.purification import DiffusionSchedule, sampling
+from lightning_modules.purification.options import ChainOptions
+from lightning_modules.purification.samplers import reverse_steps
 from lightning_modules.purification.sampling import (
-    GuidanceOptions,
-    ReverseStep,
     guided_reverse_chain,
     guided_step,
     predict_x0,
@@ -18,7 +18,7 @@ from lightning_modules.purification.sampling import (
 from lightning_modules.randomness import SampleNoise
 
 LINEAR = DiffusionSchedule.linear()
-PLAIN = GuidanceOptions(scale=0)
+PLAIN = ChainOptions(scale=0)
 
 
 def random(*shape, seed=0, dtype=torch.float32):
@@ -31,7 +31,11 @@ def noise_source(seed=0):
 
 
 def step_at(t, options, schedule=LINEAR):
-    return ReverseStep.chain(schedule, t, options)[0]
+    return reverse_steps(schedule, t, options)[0]
+
+
+def take_step(*arguments):
+    return guided_step(*arguments)[0]
 
 
 def half_of_x(x, timesteps):
@@ -64,7 +68,7 @@ def test_an_oracle_returns_the_clean_image(schedule, variance):
         return ((x - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()).float()
 
     purified = guided_reverse_chain(
-        oracle, schedule, GuidanceOptions(scale=0, variance=variance), attacked, 45, noise_source()
+        oracle, schedule, ChainOptions(scale=0, variance=variance), attacked, 45, noise_source()
     )
     torch.testing.assert_close(purified, clean, rtol=0, atol=1e-4)
 
@@ -92,7 +96,7 @@ def test_a_standard_normal_prior_has_its_closed_form(schedule):
     # Under N(0, 1) the exact reverse step is sqrt(a) x + sqrt(beta) z, whatever t. From x_T = sqrt(A) y + noise
     # the end has mean A y; its variance is A (1 - A) from the start, and telescoped step noises 1 - A, of which
     # beta_1 is missing since t = 1 adds none.
-    options = GuidanceOptions(scale=0, variance="fixed_large", clip=False)
+    options = ChainOptions(scale=0, variance="fixed_large", clip=False)
     y = random(64, 3, 16, 16, dtype=torch.float64)
     end = guided_reverse_chain(gaussian_prior(0.0, 1.0), schedule, options, y, 45, noise_source(1))
     alpha_bar, first = float(schedule.alpha_bars[44]), float(schedule.betas[0])
@@ -104,7 +108,7 @@ def test_a_gaussian_prior_follows_its_linear_recursion(variance):
     mean = torch.linspace(-0.5, 0.5, 3 * 16 * 16, dtype=torch.float64).view(3, 16, 16)
     spread = torch.linspace(0.01, 0.3, 3 * 16 * 16, dtype=torch.float64).view(3, 16, 16).flip(0)
     y = random(64, 3, 16, 16, dtype=torch.float64)
-    options = GuidanceOptions(scale=0, variance=variance, clip=False)
+    options = ChainOptions(scale=0, variance=variance, clip=False)
     end = guided_reverse_chain(gaussian_prior(mean, spread), LINEAR, options, y, 45, noise_source(1))
 
     # E and V of x_t given y, by the law of total variance with x0_hat = E[x0 | x_t].
@@ -136,7 +140,7 @@ def test_the_unguided_chain_equals_diffusers(monkeypatch, make_unet, variance, c
         ours = guided_reverse_chain(
             lambda x, t: unet(x, t).sample,
             schedule,
-            GuidanceOptions(scale=0, variance=variance, clip=clip),
+            ChainOptions(scale=0, variance=variance, clip=clip),
             images,
             start,
             source,
@@ -172,9 +176,9 @@ def autograd_of(metric, x, target):
 @pytest.mark.parametrize("t", [2, 45])
 def test_one_step_is_equation_6(metric, variance, t):
     x, target, z = (random(2, 3, 16, 16, seed=seed, dtype=torch.float64) for seed in (1, 2, 3))
-    options = GuidanceOptions(1e5, metric, variance=variance, clip=False)
+    options = ChainOptions(1e5, metric, variance=variance, clip=False)
     step = step_at(t, options)
-    ours = guided_step(half_of_x, step, options, x, target, z)
+    ours = take_step(half_of_x, step, options, x, target, z)
 
     beta, now, before = LINEAR.betas[t - 1], LINEAR.alpha_bars[t - 1], LINEAR.alpha_bars[t - 2]
     sigma2 = beta if variance == "fixed_large" else beta * (1 - before) / (1 - now)
@@ -186,8 +190,8 @@ def test_one_step_is_equation_6(metric, variance, t):
 @pytest.mark.parametrize("metric", ["ssim", "mse"])
 def test_the_literal_form_is_equation_15(metric):
     x, target, z = (random(2, 3, 16, 16, seed=seed, dtype=torch.float64) for seed in (1, 2, 3))
-    options = GuidanceOptions(1000, metric, form="literal", variance="fixed_large", clip=False)
-    ours = guided_step(half_of_x, step_at(45, options), options, x, target, z)
+    options = ChainOptions(1000, metric, form="literal", variance="fixed_large", clip=False)
+    ours = take_step(half_of_x, step_at(45, options), options, x, target, z)
     beta, now, epsilon = LINEAR.betas[44], LINEAR.alpha_bars[44], half_of_x(x, None)
     mean = (x - beta / (1 - now).sqrt() * epsilon) / (1 - beta).sqrt()
     expected = mean - 1000 * autograd_of(metric, x, target) * epsilon + beta.sqrt() * z
@@ -207,14 +211,14 @@ def test_x0_is_clipped_where_asked():
 )
 def test_the_mse_guidance_pulls_by_k(schedule, side, pull):
     # x <- (1 - k) x + k target with k_t = 2 s sigma_t^2 / N; K is their sum.
-    options, pixels = GuidanceOptions(1000, "mse", variance="fixed_large", clip=False), 3 * side * side
-    steps = ReverseStep.chain(schedule, 45, options)
+    options, pixels = ChainOptions(1000, "mse", variance="fixed_large", clip=False), 3 * side * side
+    steps = reverse_steps(schedule, 45, options)
     total = 0.0
     x, target = random(1, 3, side, side, dtype=torch.float64), random(1, 3, side, side, seed=1, dtype=torch.float64)
     for step in steps:
-        guided = guided_step(half_of_x, step, options, x, target, torch.zeros_like(x))
-        unclipped = GuidanceOptions(0, clip=False, variance="fixed_large")
-        free = guided_step(half_of_x, step_at(step.t, unclipped, schedule), unclipped, x, target, torch.zeros_like(x))
+        guided = take_step(half_of_x, step, options, x, target, torch.zeros_like(x))
+        unclipped = ChainOptions(0, clip=False, variance="fixed_large")
+        free = take_step(half_of_x, step_at(step.t, unclipped, schedule), unclipped, x, target, torch.zeros_like(x))
         shares = (guided - free) / (target - x)
         k = 2 * 1000 * float(schedule.betas[step.t - 1]) / pixels
         torch.testing.assert_close(shares, torch.full_like(shares, k), rtol=1e-6, atol=1e-10)
@@ -224,21 +228,21 @@ def test_the_mse_guidance_pulls_by_k(schedule, side, pull):
 
 
 def test_the_last_step_adds_no_noise_and_is_guided_with_the_variance_of_the_second():
-    options = GuidanceOptions(1e6, "mse")
+    options = ChainOptions(1e6, "mse")
     step, x, target = step_at(1, options), random(1, 3, 8, 8), random(1, 3, 8, 8, seed=1)
     assert step.sigma == 0
     assert step.guidance == pytest.approx(1e6 * float(LINEAR.variances("fixed_small")[1]))
-    one, other = (guided_step(half_of_x, step, options, x, target, random(1, 3, 8, 8, seed=s)) for s in (2, 3))
+    one, other = (take_step(half_of_x, step, options, x, target, random(1, 3, 8, 8, seed=s)) for s in (2, 3))
     assert torch.equal(one, other)
-    unguided = guided_step(half_of_x, step_at(1, PLAIN), PLAIN, x, target, x)
+    unguided = take_step(half_of_x, step_at(1, PLAIN), PLAIN, x, target, x)
     torch.testing.assert_close(one - unguided, step.guidance * 2 / 192 * (target - x), rtol=1e-4, atol=1e-5)
-    large = GuidanceOptions(1e6, "mse", variance="fixed_large")
+    large = ChainOptions(1e6, "mse", variance="fixed_large")
     assert step_at(1, large).sigma == 0
     assert step_at(1, large).guidance == pytest.approx(1e6 * 1e-4)
 
 
 def test_the_steps_run_down_to_the_first_with_the_original_timesteps():
-    steps = ReverseStep.chain(LINEAR.respace(250), 45, PLAIN)
+    steps = reverse_steps(LINEAR.respace(250), 45, PLAIN)
     assert [step.t for step in steps] == list(range(45, 0, -1))
     assert (steps[0].timestep, steps[-1].timestep) == (177, 0)
     assert all(step.sigma > 0 for step in steps[:-1])
@@ -250,7 +254,7 @@ def test_the_steps_run_down_to_the_first_with_the_original_timesteps():
 
 def push(options, images, **kwargs):
     """What guidance adds to the end of a chain of one step."""
-    unguided = GuidanceOptions(0, clip=options.clip)
+    unguided = ChainOptions(0, clip=options.clip)
     guided = guided_reverse_chain(half_of_x, LINEAR, options, images, 1, noise_source(), **kwargs)
     return guided - guided_reverse_chain(half_of_x, LINEAR, unguided, images, 1, noise_source(), **kwargs)
 
@@ -259,7 +263,7 @@ def push(options, images, **kwargs):
 def test_the_sum_is_the_mean_times_the_pixels(metric):
     images = random(3, 3, 12, 12, dtype=torch.float64).clamp(-1, 1)
     mean, total, batch = (
-        push(GuidanceOptions(1e3, metric, reduction=reduction), images)
+        push(ChainOptions(1e3, metric, reduction=reduction), images)
         for reduction in ("image_mean", "image_sum", "batch_mean")
     )
     torch.testing.assert_close(total, 3 * 12 * 12 * mean)
@@ -269,7 +273,7 @@ def test_the_sum_is_the_mean_times_the_pixels(metric):
 @pytest.mark.parametrize(("reduction", "independent"), [("image_mean", 1), ("image_sum", 1), ("batch_mean", 0)])
 def test_only_the_batch_mean_depends_on_the_batch(reduction, independent):
     images, names = random(4, 3, 12, 12, dtype=torch.float64).clamp(-1, 1), ["a", "b", "c", "d"]
-    options = GuidanceOptions(1e4, reduction=reduction)
+    options = ChainOptions(1e4, reduction=reduction)
 
     def run(rows):
         noise = SampleNoise(0, "test", names[rows])
@@ -289,7 +293,7 @@ def test_the_target_is_noised_as_asked(monkeypatch, kind):
         return torch.zeros_like(x)
 
     monkeypatch.setattr(sampling, "distance_gradient", spy)
-    guided_reverse_chain(half_of_x, LINEAR, GuidanceOptions(target_noise=kind), images, 3, source)
+    guided_reverse_chain(half_of_x, LINEAR, ChainOptions(target_noise=kind), images, 3, source)
     start, fresh = source.draws[0], source.draws[1::2]
     for place, t in enumerate((3, 2, 1)):
         expected = {
@@ -305,10 +309,10 @@ def test_options_share_their_noise():
     ends, counts = [], []
     for options in (
         PLAIN,
-        GuidanceOptions(scale=1e-3),
-        GuidanceOptions(scale=1e-3, metric="mse", target_noise="none"),
-        GuidanceOptions(scale=1e-3, target_noise="shared", reduction="batch_mean"),
-        GuidanceOptions(scale=1e6),
+        ChainOptions(scale=1e-3),
+        ChainOptions(scale=1e-3, metric="mse", target_noise="none"),
+        ChainOptions(scale=1e-3, target_noise="shared", reduction="batch_mean"),
+        ChainOptions(scale=1e6),
     ):
         source = Recorded()
         ends.append(guided_reverse_chain(half_of_x, LINEAR, options, images, 5, source))
@@ -325,7 +329,7 @@ def test_the_chain_is_observed_from_start_to_end():
     end = guided_reverse_chain(
         half_of_x,
         LINEAR,
-        GuidanceOptions(),
+        ChainOptions(),
         images.requires_grad_(),
         4,
         source,
@@ -351,7 +355,7 @@ def smooth_denoiser():
 @pytest.mark.parametrize("kind", ["fresh", "none"])
 def test_the_gradient_in_the_images_matches_finite_differences(metric, form, kind):
     scale = (1e6 if form == "posterior" else 1e2) * (1 if metric == "ssim" else 10)
-    options = GuidanceOptions(scale, metric, form, target_noise=kind, clip=False)
+    options = ChainOptions(scale, metric, form, target_noise=kind, clip=False)
     epsilon = smooth_denoiser()
 
     def purify(images):
@@ -367,7 +371,7 @@ def test_checkpointing_changes_no_gradient(monkeypatch):
 
     def gradient():
         leaf = images.clone().requires_grad_()
-        end = guided_reverse_chain(epsilon, LINEAR, GuidanceOptions(1e5), leaf, 4, noise_source())
+        end = guided_reverse_chain(epsilon, LINEAR, ChainOptions(1e5), leaf, 4, noise_source())
         return torch.autograd.grad(end.square().sum(), leaf)[0]
 
     checkpointed = gradient()
@@ -380,8 +384,8 @@ def test_checkpointing_changes_no_gradient(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("metric", "lpips"), ("form", "eq6"), ("variance", "learned"), ("target_noise", "yes"), ("reduction", "sum")],
+    [("metric", "lpips"), ("form", "eq6"), ("variance", "large"), ("target_noise", "yes"), ("reduction", "sum")],
 )
 def test_an_unknown_option_is_named(name, value):
     with pytest.raises(ValueError, match=f"{name}='{value}': expected one of "):
-        GuidanceOptions(**{name: value})
+        ChainOptions(**{name: value})
