@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,12 +17,35 @@ from lightning_modules.configurable import Configurable
 from lightning_modules.types import AttackGoal, CodeBook, Victim
 
 
+@dataclass(frozen=True)
+class VictimFacts:
+    """What an attack may have to fit.
+
+    Attributes:
+        num_bits: code length of the hasher that is attacked.
+        class_names: the classes of the data, in label order.
+        image_size: side of the pictures.
+    """
+
+    num_bits: int
+    class_names: tuple[str, ...]
+    image_size: int
+
+
 class Attack(nn.Module, Configurable, ABC):
     """Crafts adversarial queries in two steps: :meth:`aim`, then ``attack(images, goal, victim)``.
 
     Constructors take hyper-parameters only; victim, goal and what the attacker knows are arguments. An
     attack needs no Lightning to craft an image.
     """
+
+    def check(self, victim: VictimFacts) -> None:
+        """Refuse a victim that this attack does not fit; called before any work.
+
+        Raises:
+            ValueError: the attack was trained for other bits, classes or pictures.
+        """
+        del victim
 
     def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
         """Turn target labels into a goal.

@@ -10,6 +10,7 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
+from lightning_modules.attacks import VictimFacts
 from lightning_modules.evaluation.database import DatabaseEncoding
 from lightning_modules.evaluation.plan import EvaluationPlan
 from lightning_modules.evaluation.shards import ShardDataset, shard_loader
@@ -55,6 +56,11 @@ class HasherContext:
     targets: Tensor
     targets_stage: Stage
     store: ArtifactStore
+
+    @property
+    def victim_facts(self) -> VictimFacts:
+        """What an attack on this hasher has to fit."""
+        return VictimFacts(self.encoder.num_bits, tuple(self.data.class_names), self.data.pixels.size)
 
     def target_rows(self, index: Tensor) -> Tensor:
         """Return the target labels of the queries at these positions, on the CPU."""
