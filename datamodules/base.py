@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from datamodules.dataset import Item, Loading, RetrievalDataset, collate
+from datamodules.feature_cache import FeatureCache
 from datamodules.images import Pixels, Resize
 from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
 from datamodules.pixel_cache import PixelCache
@@ -60,6 +63,7 @@ class RetrievalDataModule(LightningDataModule):
         self._features = text
         self._text: TextTable | None = None
         self._cache: PixelCache | None = None
+        self._image_features: FeatureCache | None = None
 
     @abstractmethod
     def load_source(self) -> ItemSource:
@@ -89,15 +93,69 @@ class RetrievalDataModule(LightningDataModule):
             write_manifest(source, splits, self.manifest_path, facts)
 
     def _open_cache(self, source: ItemSource) -> PixelCache:
-        """Open the cache of these pictures at this size, whatever their splits and labels.
+        """Open the cache of these pictures at this size, whatever their splits and labels."""
+        name = f"{source.name}-{self.pixels.size}px-{self._pictures_digest(source)[:12]}.npy"
+        return PixelCache(self.cache_dir / "pixels" / name, len(source.ids), self.pixels.size)
 
-        Ids may be no more than numbers, so some pictures are part of the key too.
-        """
+    def _pictures_digest(self, source: ItemSource) -> str:
+        """Hash what the pictures are, at this size; ids may be no more than numbers, so some pictures are in it."""
         digest = hashlib.sha256(repr((source.ids, self.pixels.facts)).encode())
         for row in np.linspace(0, len(source.ids) - 1, CACHE_PROBES).astype(np.int64).tolist():
             digest.update(_picture_bytes(source, row))
-        path = self.cache_dir / "pixels" / f"{source.name}-{self.pixels.size}px-{digest.hexdigest()[:12]}.npy"
-        return PixelCache(path, len(source.ids), self.pixels.size)
+        return digest.hexdigest()
+
+    def use_features(self, extract: Callable[[Tensor], Tensor], width: int, extractor: str, stage: str) -> None:
+        """Let features of a frozen extractor stand in for the pictures in every loader made from now on.
+
+        They are computed once and kept in ``cache_dir/features`` under what the pictures and the extractor are;
+        a killed run goes on where it stopped.
+
+        Args:
+            extract: maps images float ``(B, 3, H, W)`` in [0, 1] to features ``(B, width)``.
+            width: of a feature vector.
+            extractor: digest of its weights and options.
+            stage: ``fit``, ``validate`` or ``test``: whose items are needed.
+
+        Raises:
+            DataError: the features cannot be kept there.
+        """
+        source = self.source
+        key = hashlib.sha256(f"{self._pictures_digest(source)}{extractor}".encode()).hexdigest()
+        cache = FeatureCache(self.cache_dir / "features" / f"{source.name}-{key[:16]}.npy", len(source.ids), width)
+        validated = (self.rows("val"), self._ranked_in_validation())
+        wanted = {
+            "fit": (self.rows("train"), *validated),
+            "validate": validated,
+            "test": (self.rows("database"), self.rows("query")),
+        }
+        missing = cache.missing(np.unique(np.concatenate(wanted[stage])))
+        for batch in tqdm(self._pictures(missing), "image features", disable=not len(missing), leave=False):
+            cache.write(missing[batch.index.numpy()], extract(batch.image))
+        self._image_features = cache
+
+    def _pictures(self, rows: np.ndarray) -> DataLoader:
+        return self.loader.over(RetrievalDataset(self.source, rows, self._resize, cache=self._cache))
+
+    def image_features(self, split: str) -> Tensor:
+        """Return the features of a split that :meth:`use_features` was asked for, float32 ``(n, width)``."""
+        if self._image_features is None:
+            raise RuntimeError("no features of a frozen extractor are in use: call use_features() first")
+        return self._image_features.rows(self.rows(split))
+
+    def text_features(self, split: str) -> Tensor:
+        """Return the text features of a split, float32 ``(n, d)``.
+
+        Raises:
+            DataError: the data module was asked for none.
+        """
+        if self._text is None:
+            raise DataError(f"{self.dataset_name} has no text features: set the option text of the data module")
+        return torch.stack([self._text[row] for row in self.rows(split).tolist()])
+
+    @property
+    def text_width(self) -> int | None:
+        """Width of the text features; None without."""
+        return None if self._text is None else self._text.width
 
     @property
     def manifest_path(self) -> Path:
@@ -168,7 +226,7 @@ class RetrievalDataModule(LightningDataModule):
         return self._dataset(self.rows(split)[rows])
 
     def _dataset(self, rows: np.ndarray) -> RetrievalDataset:
-        return RetrievalDataset(self.source, rows, self._resize, self._text, self._cache)
+        return RetrievalDataset(self.source, rows, self._resize, self._text, self._cache, self._image_features)
 
     def collate(self, items: list[Item]) -> Batch:
         """Stack items of :meth:`dataset` to a batch."""
@@ -182,12 +240,14 @@ class RetrievalDataModule(LightningDataModule):
         """Return ``[part of the database without the validation queries, validation queries]``, or nothing."""
         if len(self.rows("val")) == 0:
             return []  # Lightning validates nothing
-        database = self.dataset("val_database")
-        keep = min(self._sizes.val_database, len(database))
-        # Evenly spread, so that a database sorted by class is still represented.
-        spread = np.linspace(0, len(database) - 1, keep).astype(np.int64)
-        database = self._dataset(database.rows[spread])
+        database = self._dataset(self._ranked_in_validation())
         return [self.loader.over(database), self.loader.over(self.dataset("val"))]
+
+    def _ranked_in_validation(self) -> np.ndarray:
+        """Evenly spread, so that a database sorted by class is still represented."""
+        rows = self.rows("val_database")
+        keep = min(self._sizes.val_database, len(rows))
+        return rows[np.linspace(0, len(rows) - 1, keep).astype(np.int64)]
 
     def test_dataloader(self) -> list[DataLoader]:
         """Return ``[database, queries]``."""

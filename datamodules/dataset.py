@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.feature_cache import FeatureCache
 from datamodules.images import Resize
 from datamodules.pixel_cache import PixelCache
 from datamodules.source import ItemSource
@@ -18,7 +19,17 @@ from lightning_modules.types import Batch
 
 @dataclass(frozen=True)
 class Item:
-    """One decoded item: uint8 image ``(3, H, W)``, uint8 label ``(C,)``, position, id, caption, features ``(D,)``."""
+    """One decoded item.
+
+    Attributes:
+        image: uint8 ``(3, H, W)``; empty where ``features`` stand in for it.
+        label: uint8 ``(C,)``.
+        index: position in the split.
+        sample_id: its id.
+        caption: its text, or None.
+        text: float32 ``(D,)`` text features, or None.
+        features: float32 ``(D,)`` image features of a frozen extractor, or None.
+    """
 
     image: Tensor
     label: Tensor
@@ -26,6 +37,10 @@ class Item:
     sample_id: str
     caption: str | None
     text: Tensor | None = None
+    features: Tensor | None = None
+
+
+NO_PICTURE = torch.empty(3, 0, 0, dtype=torch.uint8)
 
 
 class RetrievalDataset(Dataset[Item]):
@@ -37,6 +52,7 @@ class RetrievalDataset(Dataset[Item]):
         resize: brings every picture to the size of the experiment.
         text: text features by row of the source.
         cache: keeps resized pictures; None decodes a picture whenever it is asked for.
+        features: what a frozen extractor made of the pictures, by row of the source; then none is decoded.
     """
 
     def __init__(
@@ -46,8 +62,10 @@ class RetrievalDataset(Dataset[Item]):
         resize: Resize,
         text: TextTable | None = None,
         cache: PixelCache | None = None,
+        features: FeatureCache | None = None,
     ) -> None:
         self.source, self.rows, self.resize, self.text, self.cache = source, rows, resize, text, cache
+        self.features = features
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,13 +73,17 @@ class RetrievalDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         row = int(self.rows[index])
         return Item(
-            image=self._decode(row) if self.cache is None else self.cache(row, self._decode),
+            image=NO_PICTURE if self.features is not None else self._picture(row),
             label=torch.from_numpy(self.source.labels[row].copy()),
             index=index,
             sample_id=self.source.ids[row],
             caption=self.source.caption(row),
             text=None if self.text is None else self.text[row],
+            features=None if self.features is None else self.features[row],
         )
+
+    def _picture(self, row: int) -> Tensor:
+        return self._decode(row) if self.cache is None else self.cache(row, self._decode)
 
     def _decode(self, row: int) -> Tensor:
         return self.resize(self.source.image(row))
@@ -69,7 +91,6 @@ class RetrievalDataset(Dataset[Item]):
 
 def collate(items: list[Item]) -> Batch:
     """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
-    texts = [item.text for item in items if item.text is not None]
     captions = tuple(item.caption for item in items if item.caption is not None)
     # Decoders write pixel by pixel (channels last); a batch in the same order is filled in one straight pass.
     images = torch.empty((len(items), *items[0].image.shape), memory_format=torch.channels_last)
@@ -80,9 +101,15 @@ def collate(items: list[Item]) -> Batch:
         label=torch.stack([item.label for item in items]),
         index=torch.tensor([item.index for item in items], dtype=torch.int64),
         ids=tuple(item.sample_id for item in items),
-        text=torch.stack(texts) if len(texts) == len(items) else None,
+        text=_stack([item.text for item in items]),
         captions=captions if len(captions) == len(items) else None,
+        features=_stack([item.features for item in items]),
     )
+
+
+def _stack(rows: list[Tensor | None]) -> Tensor | None:
+    known = [row for row in rows if row is not None]
+    return torch.stack(known) if len(known) == len(rows) else None
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,10 @@ class PixelCache:
             try:
                 if not self._path.exists():
                     self._make_room()
-                self._arrays = (_map(self._path, np.uint8, self._shape), _map(sums, np.uint32, self._shape[:1]))
+                self._arrays = (
+                    map_array(self._path, np.uint8, self._shape),
+                    map_array(sums, np.uint32, self._shape[:1]),
+                )
             except (OSError, ValueError) as error:
                 hint = "delete it, or set pixels.cache to false"
                 raise DataError(f"{self._path}: no pictures can be kept there ({error}); {hint}") from error
@@ -68,8 +71,13 @@ class PixelCache:
             raise OSError(f"needs {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
 
 
-def _map(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
-    """Map an array, made (as zeros, sparse) where there is none."""
+def map_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
+    """Map an array, made (as zeros, sparse) where there is none.
+
+    Raises:
+        ValueError: the file holds another type or shape.
+        OSError: it cannot be written.
+    """
     if not path.exists():
         partial = path.with_name(f"{path.name}.{os.getpid()}")
         np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,12 +28,14 @@ class Batch:
     """Some items of one split.
 
     Attributes:
-        image: float32 ``(B, 3, H, W)`` in [0, 1], RGB. Normalisation happens inside the encoders only.
+        image: float32 ``(B, 3, H, W)`` in [0, 1], RGB; empty, ``(B, 3, 0, 0)``, where ``features`` stand in for it.
+            Normalisation happens inside the encoders only.
         label: uint8 ``(B, C)`` multi-hot in {0, 1}.
         index: int64 ``(B,)``, the item's position in its split (what code memories are addressed by).
         ids: ``B`` stable sample ids; all randomness of a sample is seeded by its id, never by its position.
         text: float32 ``(B, D)`` text features, or None.
         captions: ``B`` raw texts, or None.
+        features: float32 ``(B, D)``, what a frozen extractor made of the images, or None.
     """
 
     image: Tensor
@@ -41,38 +44,31 @@ class Batch:
     ids: tuple[str, ...]
     text: Tensor | None = None
     captions: tuple[str, ...] | None = None
+    features: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch with every tensor on ``device`` (Lightning's transfer hook calls this)."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=non_blocking)
-
-        text = None if self.text is None else move(self.text)
-        return replace(self, image=move(self.image), label=move(self.label), index=move(self.index), text=text)
+        return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory (called by ``DataLoader(pin_memory=True)``)."""
-        text = None if self.text is None else self.text.pin_memory()
-        return replace(
-            self,
-            image=self.image.pin_memory(),
-            label=self.label.pin_memory(),
-            index=self.index.pin_memory(),
-            text=text,
-        )
+        return self._map_tensors(Tensor.pin_memory)
 
     def split(self, size: int) -> Iterator[tuple[slice, Batch]]:
         """Yield ``(rows, part)`` for consecutive parts of at most ``size`` items."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
-            text = None if self.text is None else self.text[rows]
             captions = None if self.captions is None else self.captions[rows]
-            part = Batch(self.image[rows], self.label[rows], self.index[rows], self.ids[rows], text, captions)
-            yield rows, part
+            part = self._map_tensors(operator.itemgetter(rows))
+            yield rows, replace(part, ids=self.ids[rows], captions=captions)
+
+    def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)

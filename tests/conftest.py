@@ -10,6 +10,7 @@ import torch
 
 import train
 from datamodules import Loading, Pixels, ScenesDataModule, SplitSizes
+from datamodules.text import TextFeatures
 
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 
@@ -27,16 +28,22 @@ class Tiny:
 
     def open_data(self) -> ScenesDataModule:
         """Open the data of tests/conf/tiny-data.yaml."""
-        module = ScenesDataModule(
-            num_images=48,
-            num_proc=1,
-            pixels=Pixels(16),
-            splits=SplitSizes(query=7, val=8, train=None),
-            loader=Loading(8),
-            cache_dir=str(self.data),
-        )
-        module.setup()
-        return module
+        return open_tiny_data(self.data)
+
+
+def open_tiny_data(folder: Path, text: TextFeatures | None = None) -> ScenesDataModule:
+    """Open the data of tests/conf/tiny-data.yaml from the cache in ``folder``."""
+    module = ScenesDataModule(
+        num_images=48,
+        num_proc=1,
+        pixels=Pixels(16),
+        splits=SplitSizes(query=7, val=8, train=None),
+        loader=Loading(8),
+        cache_dir=str(folder),
+        text=text,
+    )
+    module.setup()
+    return module
 
 
 def fit(*fragments: str, root: Path, run: str, extra: tuple[str, ...] = ()) -> train.RetPurCLI:

@@ -14,6 +14,7 @@ from tests.conftest import CONF, CONFIGS, Tiny, fit
 
 DATA = sorted((CONFIGS / "data").glob("*.yaml"))
 METHODS = sorted(path.stem for path in (CONFIGS / "hashing").glob("*.yaml") if path.stem != "pretraining")
+CROSS_MODAL = sorted(path.stem for path in (CONFIGS / "cross").glob("*.yaml"))
 TUNED = {
     "small-resnet.yaml": ["backbone/vgg11.yaml", "hashing/dpsh.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
@@ -67,6 +68,35 @@ def test_every_method_fits_and_its_checkpoint_gives_codes(method, tiny: Tiny, tm
     codes = loaded.encode(images)
     assert codes.shape == (9, 8)
     assert torch.equal(codes, cli.model.encode(images))
+
+
+@pytest.mark.parametrize("method", CROSS_MODAL)
+@pytest.mark.parametrize("extractor", sorted(path.name for path in (CONFIGS / "extractor").glob("*.yaml")))
+@pytest.mark.parametrize("text", sorted(path.name for path in (CONFIGS / "text").glob("*.yaml")))
+def test_every_cross_modal_method_goes_with_every_extractor_and_text(method, extractor, text, capsys):
+    fragments = (f"text/{text}", f"cross/{method}.yaml", f"extractor/{extractor}")
+    config = parse(capsys, "data/scenes.yaml", *fragments)
+    assert config["data"]["init_args"]["text"]["class_path"].startswith("datamodules.text.")
+    image = config["model"]["init_args"]["image"]
+    assert image["class_path"] == "lightning_modules.hashing.FrozenBackbone"
+    assert image["init_args"]["extractor"]["class_path"].startswith("lightning_modules.hashing.")
+
+
+@pytest.mark.parametrize("method", CROSS_MODAL)
+def test_every_cross_modal_method_fits_and_its_checkpoint_gives_codes(method, tmp_path):
+    extra = ("--config", str(CONFIGS / f"cross/{method}.yaml"), "--config", str(CONF / "tiny-cross.yaml"))
+    extra += ("--trainer.limit_train_batches=2",)
+    cli = fit("tiny-cross.yaml", root=tmp_path, run="x", extra=extra)
+    assert cli.trainer.global_step >= 2
+    losses = [value for name, value in cli.trainer.callback_metrics.items() if name.startswith("train/")]
+    assert losses
+    assert all(torch.isfinite(loss) for loss in losses)
+    loaded = HashingModule.load_from_checkpoint(tmp_path / "x/checkpoints/last.ckpt", weights_only=True)
+    assert loaded.loss.spec == cli.model.loss.spec
+    images = torch.rand(9, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded.encode(images), cli.model.encode(images))
+    texts = torch.rand(1, cli.datamodule.text_width)
+    assert torch.equal(loaded.encode_text(texts), cli.model.encode_text(texts))
 
 
 def test_misspelled_key_stops_before_any_work(tmp_path, capsys):
@@ -144,5 +174,5 @@ def test_checkpoint_and_array_give_codes(tiny: Tiny):
 
 
 def test_every_tiny_config_is_used():
-    used = {"tiny-data.yaml", "tiny-hasher.yaml", "tiny-ddpm.yaml", "tiny-evaluation.yaml"}
+    used = {"tiny-data.yaml", "tiny-hasher.yaml", "tiny-cross.yaml", "tiny-ddpm.yaml", "tiny-evaluation.yaml"}
     assert {path.name for path in CONF.glob("*.yaml")} == used

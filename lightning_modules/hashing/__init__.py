@@ -2,19 +2,25 @@
 
 from lightning_modules.hashing.backbones import Backbone, TimmBackbone
 from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
+from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
-from lightning_modules.hashing.losses import DPHL2Loss, DPSHLoss, HashingLoss
+from lightning_modules.hashing.losses import DCMHLoss, DPHL2Loss, DPSHLoss, HashingLoss
+from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
 from lightning_modules.hashing.module import HashingModule
 from lightning_modules.hashing.pretraining import BackbonePretraining
 
 __all__ = [
+    "CNNF",
     "Backbone",
     "BackbonePretraining",
+    "DCMHLoss",
     "DPHL2Loss",
     "DPSHLoss",
+    "FrozenBackbone",
     "HashEncoder",
     "HashingLoss",
     "HashingModule",
+    "TextMLP",
     "TimmBackbone",
     "digest_of_hasher",
     "load_encoder",

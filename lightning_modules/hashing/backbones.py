@@ -24,9 +24,11 @@ class Backbone(nn.Module, Configurable, ABC):
 
     Attributes:
         num_features: width D of the features.
+        hash_init_std: deviation of the first weights of a hashing layer behind it; None is PyTorch's default.
     """
 
     num_features: int
+    hash_init_std: float | None = None
 
     @property
     def architecture(self) -> dict[str, Any]:

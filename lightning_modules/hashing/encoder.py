@@ -32,6 +32,8 @@ class HashEncoder(nn.Module):
             raise ValueError(f"num_bits={num_bits}: expected at least 1")
         self.backbone = backbone
         self.hash_layer = nn.Linear(backbone.num_features, num_bits)
+        if backbone.hash_init_std is not None:
+            nn.init.normal_(self.hash_layer.weight, std=backbone.hash_init_std)
         self.norm = BitNorm(num_bits) if batch_norm else nn.Identity()
         self.num_bits = num_bits
 
@@ -39,7 +41,7 @@ class HashEncoder(nn.Module):
         """Encode a batch.
 
         Args:
-            inputs: for images float ``(B, 3, H, W)`` in [0, 1].
+            inputs: for images float ``(B, 3, H, W)`` in [0, 1], for texts features ``(B, d)``.
             alpha: slope of the tanh.
 
         Returns:
@@ -49,7 +51,11 @@ class HashEncoder(nn.Module):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Compute float32 ``(B, K)`` codes before the tanh: what a loss relaxes in its own way."""
-        return self.norm(self.hash_layer(self.backbone(inputs)).float())
+        return self.logits_of(self.backbone(inputs))
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Compute what :meth:`logits` does from features ``(B, D)`` of the backbone."""
+        return self.norm(self.hash_layer(features).float())
 
 
 class BitNorm(nn.BatchNorm1d):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule
@@ -14,9 +16,12 @@ from lightning_modules.augmentation import Augmentation
 from lightning_modules.checks import check_images
 from lightning_modules.configurable import build
 from lightning_modules.hashing.backbones import Backbone
+from lightning_modules.hashing.directions import Direction, DirectionScores, check_directions
 from lightning_modules.hashing.encoder import HashEncoder
-from lightning_modules.hashing.losses import HashingLoss, TrainingFacts
-from lightning_modules.retrieval.metrics import HammingMAP
+from lightning_modules.hashing.frozen import use_frozen_features
+from lightning_modules.hashing.losses import HashingLoss, TrainingFacts, TrainingProcedure
+from lightning_modules.hashing.losses.procedure import Forward
+from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
 from lightning_modules.types import Batch, binarize
 
 FACTS_KEY = "retpur_training_facts"
@@ -49,6 +54,13 @@ class HashingModule(LightningModule):
         augmentation: applied to training images, inside the module.
         optimizer: called with the parameters; default: the paper's SGD.
         lr_scheduler: called with the optimiser; stepped once per epoch.
+        text: text backbone, or its spec; None for image retrieval alone.
+        directions: which modality asks for which: the MAP of each is logged (``val/map_i2t``). By default all
+            between the encoders that there are. ``val/map``, by which a model is chosen, is the mean of I2T and
+            T2I, and without a text encoder that of I2I.
+
+    Raises:
+        ValueError: options that do not fit together.
     """
 
     # Under Lightning's own key LightningCLI would merge these specs into the configuration, which it cannot parse.
@@ -63,39 +75,58 @@ class HashingModule(LightningModule):
         augmentation: Augmentation | None = None,
         optimizer: OptimizerCallable = paper_sgd,
         lr_scheduler: LRSchedulerCallable | None = None,
+        text: Backbone | None = None,
+        directions: list[Direction] | None = None,
     ) -> None:
         super().__init__()
         # A checkpoint hands in specs where a user hands in objects.
         image = build(image, Backbone)  # type: ignore[type-abstract]
+        text = None if text is None else build(text, Backbone)  # type: ignore[type-abstract]
         self.loss = build(loss, HashingLoss)  # type: ignore[type-abstract]
         self.augmentation = None if augmentation is None else build(augmentation, Augmentation)
         self.save_hyperparameters(
             {
                 "image": image.architecture,
+                "text": None if text is None else text.architecture,
                 "loss": self.loss.spec,
                 "num_bits": num_bits,
                 "batch_norm": batch_norm,
                 "augmentation": None if self.augmentation is None else self.augmentation.spec,
+                "directions": directions,
             }
         )
-        self.encoders = nn.ModuleDict({"image": HashEncoder(image, num_bits, batch_norm)})
+        if isinstance(image, FrozenBackbone) and image.cache_features and self.augmentation is not None:
+            raise ValueError("augmentation changes pictures of which features are kept: set cache_features to false")
+        backbones = {"image": image} | ({} if text is None else {"text": text})
+        self.encoders = nn.ModuleDict({name: HashEncoder(b, num_bits, batch_norm) for name, b in backbones.items()})
         self.num_bits = num_bits
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
-        self.metrics: Any = nn.ModuleDict({"val": HammingMAP(), "test": HammingMAP()})
+        scored = check_directions(directions, backbones)
+        self.metrics: Any = nn.ModuleDict({stage: DirectionScores(scored) for stage in ("val", "test")})
         self.facts: dict[str, Any] = {}
+        self.automatic_optimization = not isinstance(self.loss, TrainingProcedure)
+
+    def encoder(self, modality: str) -> HashEncoder:
+        """Return the encoder of ``image`` or ``text``."""
+        return cast(HashEncoder, self.encoders[modality])
 
     @property
     def image_encoder(self) -> HashEncoder:
         """The image encoder: the victim of attacks."""
-        encoder = self.encoders["image"]
-        assert isinstance(encoder, HashEncoder)  # noqa: S101 - narrows ModuleDict's type
-        return encoder
+        return self.encoder("image")
+
+    @property
+    def text_encoder(self) -> HashEncoder | None:
+        """The text encoder, if there is one."""
+        return self.encoder("text") if "text" in self.encoders else None
 
     def setup(self, stage: str) -> None:
-        """Tell the loss about the training split."""
+        """Tell encoders and loss about the training split."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if stage != "predict":
+            use_frozen_features(self.image_encoder.backbone, data, stage, self.trainer)
         if stage != "fit":
             return
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         labels = data.labels("train")
         facts = {
             "num_train": len(labels),
@@ -104,13 +135,37 @@ class HashingModule(LightningModule):
             "dataset": data.dataset_name,
             "fingerprint": data.fingerprint,
         }
+        if self.text_encoder is not None:
+            if data.text_width is None:
+                raise ValueError(
+                    f"a text encoder needs text features of {data.dataset_name}: set the data's option text"
+                )
+            facts |= {"text": data.text_title, "text_width": data.text_width}
         if self.facts.get("fingerprint") != facts["fingerprint"]:  # else it was loaded, and goes on
-            self._set_up_loss(labels, facts)
+            self._set_up(labels, facts)
 
-    def _set_up_loss(self, labels: Tensor, facts: dict[str, Any]) -> None:
+    def _set_up(self, labels: Tensor, facts: dict[str, Any]) -> None:
+        if self.text_encoder is not None and isinstance(self.text_encoder.backbone, TextMLP):
+            self.text_encoder.backbone.set_up(facts["text_width"])
         self.loss.setup(TrainingFacts(labels, self.num_bits))
         self.loss.to(self.device)
         self.facts = facts
+
+    def on_fit_start(self) -> None:
+        """Let the loss compute what no checkpoint holds.
+
+        Raises:
+            ValueError: a procedure of several optimisers on several devices.
+        """
+        if isinstance(self.loss, TrainingProcedure) and self.trainer.world_size > 1:
+            raise ValueError(f"{type(self.loss).__name__} trains on one device: set trainer.devices to 1")
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        inputs = {}
+        if isinstance(self.image_encoder.backbone, FrozenBackbone) and self.image_encoder.backbone.cache_features:
+            inputs["image"] = partial(data.image_features, "train")
+        if self.text_encoder is not None:
+            inputs["text"] = partial(data.text_features, "train")
+        self.loss.prepare(TrainingFacts(data.labels("train").to(self.device), self.num_bits, inputs))
 
     def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
         """Encode images float ``(B, 3, H, W)`` in [0, 1] to codes ``(B, K)`` in (-1, 1)."""
@@ -130,28 +185,96 @@ class HashingModule(LightningModule):
             ValueError: images of another shape, dtype or range.
         """
         check_images(images)
-        training = self.training
+        return self._hash("image", images)
+
+    @torch.inference_mode()
+    def encode_text(self, text: Tensor) -> Tensor:
+        """Hash text features.
+
+        Args:
+            text: float ``(B, D)``.
+
+        Returns:
+            int8 ``(B, K)`` in {-1, +1}.
+
+        Raises:
+            ValueError: the module has no text encoder.
+        """
+        if self.text_encoder is None:
+            raise ValueError("this module has no text encoder: train it with the option text")
+        return self._hash("text", text)
+
+    def _hash(self, modality: str, inputs: Tensor) -> Tensor:
+        encoder, training = self.encoder(modality), self.training
         self.eval()
-        codes = binarize(self(images.to(self.image_encoder.hash_layer.weight)))
+        codes = binarize(encoder(inputs.to(encoder.hash_layer.weight)))
         self.train(training)
         return codes
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Take the mean loss of one batch."""
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Take the mean loss of one batch, or the steps of a procedure."""
         del batch_idx
-        images = batch.image if self.augmentation is None else self.augmentation(batch.image)
-        codes = {"image": self._relaxed_codes(images)}
+        if isinstance(self.loss, TrainingProcedure):
+            self._take_steps(self.loss, batch)
+            return None
+        codes = self._relaxed_codes(batch)
         with torch.autocast(self.device.type, enabled=False):  # losses are sums over many pairs
             loss = self.loss(codes, batch).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
-    def _relaxed_codes(self, images: Tensor) -> Tensor:
+    def _relaxed_codes(self, batch: Batch) -> dict[str, Tensor]:
         """Encode all views of a batch in one pass; see :meth:`HashingLoss.forward` for the shape."""
-        views = self.loss.views(images)
-        logits = self.image_encoder.logits(torch.cat(tuple(views)))
-        codes = self.loss.relax(logits, self.global_step)
-        return codes if len(views) == 1 else codes.unflatten(0, (len(views), -1))
+        codes = {}
+        for name in self.encoders:
+            encoder, views = self.encoder(name), 1
+            if name == "image" and batch.features is None:
+                pictures = tuple(self.loss.views(self._augmented(batch)))
+                features, views = encoder.backbone(torch.cat(pictures)), len(pictures)
+            else:
+                features = self._features(batch, name)
+            relaxed = self.loss.relax(encoder.logits_of(features), self.global_step)
+            codes[name] = relaxed if views == 1 else relaxed.unflatten(0, (views, -1))
+        return codes
+
+    def _take_steps(self, procedure: TrainingProcedure, batch: Batch) -> None:
+        made: Any = self.optimizers(use_pl_optimizer=True)
+        optimizers = dict(zip(self._optimizer_names, made if isinstance(made, list) else [made], strict=True))
+        encoders = {name: self.encoder(name) for name in self.encoders}
+        features = partial(self._features, batch)
+        forward = Forward(encoders, features, self.trainer.precision_plugin.forward_context)
+        with torch.autocast(self.device.type, enabled=False):
+            for step in procedure.steps(forward, batch):
+                stepping = [optimizers[name] for name in step.optimizers]
+                for optimizer in optimizers.values():  # gradients of networks that a loss only passes through
+                    optimizer.zero_grad()
+                self.manual_backward(step.loss)
+                for optimizer in stepping:
+                    self.clip_gradients(optimizer, step.clip, "norm")
+                    optimizer.step()
+                self.log(f"train/{step.name}", step.loss.detach(), prog_bar=True, batch_size=len(batch))
+
+    def on_train_epoch_end(self) -> None:
+        """Tell the loss, and step the schedules of a procedure."""
+        self.loss.end_epoch()
+        if not self.automatic_optimization:
+            schedules: Any = self.lr_schedulers() or []
+            for schedule in schedules if isinstance(schedules, list) else [schedules]:
+                schedule.step()
+
+    def _features(self, batch: Batch, modality: str) -> Tensor:
+        backbone = self.encoder(modality).backbone
+        if modality == "text":
+            return backbone(batch.text)
+        if batch.features is not None:
+            return cast(FrozenBackbone, backbone).head(batch.features)
+        return backbone(self._augmented(batch))
+
+    def _augmented(self, batch: Batch) -> Tensor:
+        return self.augmentation(batch.image) if self.training and self.augmentation is not None else batch.image
+
+    def _codes(self, batch: Batch) -> dict[str, Tensor]:
+        return {name: self.encoder(name).logits_of(self._features(batch, name)) for name in self.encoders}
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Collect codes of the validation database and queries."""
@@ -164,9 +287,9 @@ class HashingModule(LightningModule):
         return self._collect("test", batch, Role(dataloader_idx))
 
     def _collect(self, stage: str, batch: Batch, role: Role) -> dict[str, Tensor]:
-        codes = binarize(self(batch.image))
-        self.metrics[stage].update(codes, batch.label, batch.index, role.name)
-        return {"codes": codes}  # for callbacks
+        codes = {name: binarize(found) for name, found in self._codes(batch).items()}
+        self.metrics[stage].add(codes, batch, role.name)
+        return {"codes": codes["image"]}  # for callbacks
 
     def on_validation_epoch_end(self) -> None:
         """Log the MAP of the validation queries."""
@@ -177,8 +300,15 @@ class HashingModule(LightningModule):
         self._log_map("test")
 
     def _log_map(self, stage: str) -> None:
-        # Handing over the metric itself lets Lightning synchronise and reset it.
-        self.log(f"{stage}/map", self.metrics[stage], prog_bar=True)
+        scores = self.metrics[stage]
+        if len(scores) == 1:
+            # Handing over the metric itself lets Lightning synchronise and reset it.
+            self.log(f"{stage}/map", next(iter(scores.values())), prog_bar=True)
+            return
+        for direction, metric in scores.items():
+            self.log(f"{stage}/map_{direction.lower()}", metric, prog_bar=True)
+        chosen = [scores[direction].compute() for direction in scores.selecting]
+        self.log(f"{stage}/map", torch.stack(chosen).mean(), prog_bar=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return ids and int8 codes ``(B, K)`` of a batch."""
@@ -186,11 +316,21 @@ class HashingModule(LightningModule):
         return {"ids": batch.ids, "codes": binarize(self(batch.image))}
 
     def configure_optimizers(self) -> Any:
-        """Build the optimiser over encoder and loss, and the schedule."""
-        optimizer = self._optimizer(self.parameters())
-        if self._lr_scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}
+        """Build the optimiser over encoders and loss, or those of a procedure, and the schedules."""
+        made: list[torch.optim.Optimizer] = []
+
+        def make(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+            made.append(self._optimizer([p for p in parameters if p.requires_grad]))
+            return made[-1]
+
+        if isinstance(self.loss, TrainingProcedure):
+            named = self.loss.optimizers({name: self.encoder(name) for name in self.encoders}, make)
+        else:
+            named = {"all": make(self.parameters())}
+        self._optimizer_names = tuple(named)
+        # The schedule of the configuration belongs to its optimiser; a procedure's own ones keep their rate.
+        schedules = [] if self._lr_scheduler is None else [self._lr_scheduler(optimizer) for optimizer in made]
+        return list(named.values()), schedules
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the facts of the training data beside the weights."""
@@ -212,4 +352,4 @@ class HashingModule(LightningModule):
             if self.facts and found[key] != self.facts[key]:
                 raise ValueError(f"the checkpoint was trained with {key}={found[key]}, the data has {self.facts[key]}")
         if not self.facts:
-            self._set_up_loss(torch.zeros(found["num_train"], found["num_classes"], dtype=torch.uint8), found)
+            self._set_up(torch.zeros(found["num_train"], found["num_classes"], dtype=torch.uint8), found)

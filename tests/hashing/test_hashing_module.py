@@ -228,7 +228,7 @@ def test_predict_gives_ids_and_codes(trained, tmp_path):
 
 
 def test_the_default_optimiser_is_the_papers():
-    optimizer = make_module().configure_optimizers()
+    (optimizer,), _ = make_module().configure_optimizers()
     assert isinstance(optimizer, torch.optim.SGD)
     (group,) = optimizer.param_groups
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.05, 0, 1e-5)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,13 @@ class TrainingFacts:
     Attributes:
         labels: uint8 ``(N, C)`` multi-hot labels, in split order (``Batch.index`` points into them).
         num_bits: code length K.
+        inputs: by modality, functions that read what the trained layers see of all items, float32 ``(N, D)``: the
+            features of a frozen image extractor, and text features. Empty while a checkpoint is loaded.
     """
 
     labels: Tensor
     num_bits: int
+    inputs: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
 
 
 class HashingLoss(nn.Module, Configurable, ABC):
@@ -35,6 +38,12 @@ class HashingLoss(nn.Module, Configurable, ABC):
 
     def setup(self, facts: TrainingFacts) -> None:
         """Create what depends on the training split; called once for a training split."""
+
+    def prepare(self, facts: TrainingFacts) -> None:
+        """Compute what a checkpoint does not hold; called at the start of every fit, on the training device."""
+
+    def end_epoch(self) -> None:
+        """Update what changes once per epoch; called after the last batch."""
 
     def views(self, images: Tensor) -> Sequence[Tensor]:
         """Return the pictures to encode for one batch: itself, or several augmented views of it.
