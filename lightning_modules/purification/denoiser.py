@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from lightning_modules.purification.schedule import DiffusionSchedule
+from lightning_modules.purification.sizing import reflect
 
 
 class Denoiser(nn.Module):
@@ -27,6 +27,12 @@ class Denoiser(nn.Module):
         super().__init__()
         self.unet: Any = unet  # diffusers' classes are untyped
         self._multiple = 2 ** (len(self.unet.config["block_out_channels"]) - 1)
+
+    @property
+    def side(self) -> int | None:
+        """Shorter side of the pictures that the network was trained on, as far as its configuration tells."""
+        size = self.unet.config["sample_size"]
+        return min(size) if isinstance(size, list | tuple) else size
 
     @property
     def learns_variance(self) -> bool:
@@ -56,8 +62,7 @@ class Denoiser(nn.Module):
             float ``(B, 3, H, W)`` or ``(B, 6, H, W)`` of the dtype of ``x``.
         """
         height, width = x.shape[-2:]
-        bottom, right = -height % self._multiple, -width % self._multiple
-        padded = F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
+        padded = reflect(x, height + -height % self._multiple, width + -width % self._multiple)
         output: Tensor = self.unet(padded, timesteps).sample
         return output[..., :height, :width].to(x.dtype)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from lightning_modules.defences.base import Defence
 from lightning_modules.digests import digest_of_weights
 from lightning_modules.purification.denoiser import Diffusion
 from lightning_modules.purification.guidance import Metric
+from lightning_modules.purification.network import FittingBatches, NetworkCall, Precision
 from lightning_modules.purification.options import (
     ChainOptions,
     GuidanceForm,
@@ -26,7 +27,11 @@ from lightning_modules.purification.options import (
 from lightning_modules.purification.samplers import pull_per_scale
 from lightning_modules.purification.sampling import Observer, guidance_scale, guided_reverse_chain
 from lightning_modules.purification.schedule import DiffusionSchedule, Variance, trailing_steps
+from lightning_modules.purification.sizing import Sizing, fit
 from lightning_modules.randomness import SampleNoise, content_ids
+
+# Options that change a result by rounding only.
+SAME_RESULT = ("model", "batch_size", "channels_last", "compile")
 
 
 class DiffusionPurifier(Defence):
@@ -50,8 +55,9 @@ class DiffusionPurifier(Defence):
         reduction: ``image_mean``, ``image_sum`` or ``batch_mean`` (GDMP's code).
         clip: clip the predicted clean image to [-1, 1] at every step.
         seed: seed of the noise; a service should keep it secret.
-        batch_size: images per network call.
-        precision: ``float32`` or ``bfloat16`` for the network; chain, tables and guidance stay float32.
+        batch_size: images per network call; halved for good where they do not fit the memory, so that a large
+            number finds the largest that does.
+        precision: ``float32``, ``bfloat16`` or ``float16`` for the network; chain, tables and guidance stay float32.
         calls: network calls, spread evenly from T_p down; None is one per step. 1 takes x0_hat from x_{T_p}.
         timesteps: steps t of the network calls, strictly descending from T_p, in place of ``calls``.
         pull: strength of the guidance as K, in place of ``scale``: it survives a change of image size, schedule and
@@ -62,6 +68,11 @@ class DiffusionPurifier(Defence):
         order: 1 or 2, of the DPM-Solver++ forms.
         rounds: purifications in a row.
         overnoise: steps by which a round is noised further than T_p.
+        sizing: images of another size than the network's: ``native`` runs it at their size (the paper does not say),
+            ``resize`` or ``resize_aliased`` scales their shorter side to the network's and the result back, ``pad``
+            reflects smaller ones to its size, ``tile`` runs it on overlapping tiles of its size.
+        channels_last: memory layout of the network; slower on most CPUs.
+        compile: compile the network; the last batch is filled up, so that all batches have one shape.
 
     Raises:
         ValueError: an unknown option, T_p outside 1..T, no images per call, a variance that the network has not
@@ -82,7 +93,7 @@ class DiffusionPurifier(Defence):
         clip: bool = True,
         seed: int = 0,
         batch_size: int = 64,
-        precision: Literal["float32", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         calls: int | None = None,
         timesteps: list[int] | None = None,
         pull: float | None = None,
@@ -92,6 +103,9 @@ class DiffusionPurifier(Defence):
         order: int = 2,
         rounds: int = 1,
         overnoise: int = 0,
+        sizing: Sizing = "native",
+        channels_last: bool = False,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         diffusion = model if isinstance(model, Diffusion) else Diffusion.from_pretrained(str(model))
@@ -117,12 +131,14 @@ class DiffusionPurifier(Defence):
         )
         full = diffusion.schedule if respacing is None else diffusion.schedule.respace(respacing)
         self.schedule, self.calls = _chain(full, purify_steps, calls, timesteps, overnoise)
-        if precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision={precision!r}: expected 'float32' or 'bfloat16'")
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}: expected at least 1")
-        self.purify_steps, self.seed = purify_steps, seed
-        self.batch_size, self.precision = batch_size, precision
+        if compile and reduction == "batch_mean":
+            raise ValueError("compile=True fills batches up, which reduction='batch_mean' would notice; choose one")
+        self.sizing, self._side = sizing, _network_side(self.denoiser.side, sizing)
+        self._epsilon = NetworkCall(
+            self.denoiser, precision, channels_last, compile, self._side if sizing == "tile" else None
+        )
+        self.purify_steps, self.seed, self.compile_network = purify_steps, seed, compile
+        self._batches, self._largest = FittingBatches(batch_size), 0
 
     @classmethod
     def from_pretrained(cls, path: str, **options: Any) -> DiffusionPurifier:
@@ -154,24 +170,27 @@ class DiffusionPurifier(Defence):
         names = content_ids(images) if ids is None else tuple(ids)
         if len(names) != len(images):
             raise ValueError(f"{len(names)} ids for {len(images)} images")
-        parts = []
-        for start in range(0, len(names), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            noise = SampleNoise(self.seed, f"purify/{draw}", names[rows])
-            parts.append(self._purify(images[rows].float().contiguous(), noise, observe))
+
+        def purify(rows: slice) -> Tensor:
+            kept = self._filled(rows)
+            noise = SampleNoise(self.seed, f"purify/{draw}", [names[row] for row in kept])
+            return self._purify(images[kept].float(), noise, observe)[: rows.stop - rows.start]
+
+        parts = list(self._batches.run(len(names), purify))
         return torch.cat(parts) if parts else images.float()
 
+    def _filled(self, rows: slice) -> list[int]:
+        """Rows of a batch; for a compiled network the last one again and again, up to the largest batch so far."""
+        self._largest = max(self._largest, rows.stop - rows.start) if self.compile_network else 0
+        return [min(row, rows.stop - 1) for row in range(rows.start, max(rows.stop, rows.start + self._largest))]
+
     def _purify(self, images: Tensor, noise: SampleNoise, observe: Observer | None) -> Tensor:
+        fitted, restore = fit(images, self.sizing, self._side)
         with torch.autocast(images.device.type, enabled=False):  # chain and guidance stay in float32
             x0 = guided_reverse_chain(
-                self._epsilon, self.schedule, self.options, 2 * images - 1, self.calls, noise, observe
+                self._epsilon, self.schedule, self.options, 2 * fitted - 1, self.calls, noise, observe
             )
-        return ((x0 + 1) / 2).clamp(0, 1)
-
-    def _epsilon(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        enabled = self.precision == "bfloat16"
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
-            return self.denoiser.outputs(x, timesteps)
+        return restore(((x0 + 1) / 2).clamp(0, 1))
 
     def strength(self, height: int, width: int) -> tuple[float, float]:
         """Return the strength of the guidance for images of this size: scale s and pull K (of MSE guidance)."""
@@ -186,7 +205,7 @@ class DiffusionPurifier(Defence):
 
     def fingerprint(self) -> str:
         """Identify the result: options and weights, not the place they were loaded from."""
-        options = {k: v for k, v in self.spec["init_args"].items() if k not in ("model", "batch_size")}
+        options = {k: v for k, v in self.spec["init_args"].items() if k not in SAME_RESULT}
         facts = [options, digest_of_weights(self.denoiser), self.schedule.betas.tolist()]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -210,3 +229,14 @@ def _chain(
         raise ValueError(f"timesteps={steps}: expected to begin with purify_steps={start}")
     chain = schedule.at(steps)
     return chain, len(chain)
+
+
+def _network_side(side: int | None, sizing: Sizing) -> int:
+    """Check ``sizing``, and return the side of the network's pictures; 0 where nothing depends on it."""
+    if sizing not in get_args(Sizing):
+        raise ValueError(f"sizing={sizing!r}: expected one of {', '.join(get_args(Sizing))}")
+    if sizing == "native":
+        return 0
+    if side is None:
+        raise ValueError(f"sizing={sizing!r}: the network's config.json tells no sample_size; take 'native'")
+    return side
