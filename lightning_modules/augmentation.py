@@ -31,14 +31,15 @@ class Augmentation(nn.Module, Configurable):
             raise ValueError(f"flip={flip}: expected a probability in [0, 1]")
         self.crop, self.padding, self.flip = crop, padding, flip
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, draws: Tensor | None = None) -> Tensor:
         """Augment images.
 
         Args:
-            images: float ``(B, 3, H, W)`` in [0, 1].
+            images: float ``(B, C, H, W)``; several pictures of one item are augmented alike as 3, 6, ... channels.
+            draws: ``(B, 3)`` uniform numbers in [0, 1) that choose row, column and flip; None draws them here.
 
         Returns:
-            float ``(B, 3, H, W)``, or ``(B, 3, crop, crop)``, in [0, 1].
+            float ``(B, C, H, W)``, or ``(B, C, crop, crop)``.
 
         Raises:
             ValueError: the crop is larger than the images, or the padding not smaller (it reflects).
@@ -52,18 +53,20 @@ class Augmentation(nn.Module, Configurable):
             if self.crop > min(height, width):
                 raise ValueError(f"crop={self.crop} is larger than the images ({height} x {width})")
             height = width = self.crop
-        images = _random_windows(images, height, width)
-        flip = torch.rand(len(images), device=images.device) < self.flip
-        return torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
+        if draws is None:
+            draws = torch.rand(len(images), 3, device=images.device)
+        row, column, flip = draws.to(images.device).unbind(1)
+        images = _windows(images, height, width, row, column)
+        return torch.where((flip < self.flip).view(-1, 1, 1, 1), images.flip(-1), images)
 
 
-def _random_windows(images: Tensor, height: int, width: int) -> Tensor:
+def _windows(images: Tensor, height: int, width: int, row: Tensor, column: Tensor) -> Tensor:
     count, device = len(images), images.device
     slack_y, slack_x = images.shape[-2] - height, images.shape[-1] - width
     if slack_y == 0 and slack_x == 0:
         return images
-    top = torch.randint(slack_y + 1, (count, 1, 1), device=device)
-    left = torch.randint(slack_x + 1, (count, 1, 1), device=device)
+    top = (row * (slack_y + 1)).long().clamp_(max=slack_y).view(-1, 1, 1)  # float32 may round up to the end
+    left = (column * (slack_x + 1)).long().clamp_(max=slack_x).view(-1, 1, 1)
     rows = top + torch.arange(height, device=device).view(1, -1, 1)
     columns = left + torch.arange(width, device=device).view(1, 1, -1)
     item = torch.arange(count, device=device).view(-1, 1, 1)

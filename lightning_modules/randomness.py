@@ -30,6 +30,16 @@ def sample_numpy_generator(seed: int, purpose: str, sample_id: str) -> np.random
     return np.random.default_rng(sample_seed(seed, purpose, sample_id))
 
 
+def sample_uniforms(seed: int, purpose: str, ids: Sequence[str], count: int) -> Tensor:
+    """Draw ``count`` uniform numbers per sample.
+
+    Returns:
+        float64 ``(B, count)`` in [0, 1), on the CPU.
+    """
+    draws = [torch.rand(count, generator=sample_generator(seed, purpose, one), dtype=torch.float64) for one in ids]
+    return torch.stack(draws) if draws else torch.empty(0, count, dtype=torch.float64)
+
+
 def content_ids(images: Tensor) -> tuple[str, ...]:
     """Name images by their content, for callers that have no sample ids.
 

@@ -109,3 +109,15 @@ def test_impossible_options_are_refused_at_once(options, message):
 def test_images_that_are_too_small_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**options)(numbered())
+
+
+def test_given_draws_choose_window_and_flip_of_every_picture_of_an_item():
+    images = numbered(4, 10, 9)
+    draws = torch.tensor([[0.0, 0.0, 0.9], [0.999, 0.999, 0.9], [0.5, 0.0, 0.1], [0.0, 0.5, 0.9]], dtype=torch.float64)
+    augmentation = Augmentation(crop=8, flip=0.5)
+    results = augmentation(torch.cat([images, -images], dim=1), draws)
+    corners = [(0, 0, False), (2, 1, False), (1, 0, True), (0, 1, False)]
+    for image, result, (top, left, flip) in zip(images, results, corners, strict=True):
+        window = image[:, top : top + 8, left : left + 8]
+        expected = window.flip(-1) if flip else window
+        assert torch.equal(result, torch.cat([expected, -expected]))

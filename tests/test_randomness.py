@@ -13,6 +13,7 @@ from lightning_modules.randomness import (
     sample_generator,
     sample_numpy_generator,
     sample_seed,
+    sample_uniforms,
 )
 
 IDS = [f"item-{number}" for number in range(64)]
@@ -103,3 +104,13 @@ def test_content_ids_name_the_pixels():
     assert content_ids(changed)[1:] == names[1:]
     assert content_ids(images.clone().requires_grad_()) == names
     assert content_ids(images[:0]) == ()
+
+
+def test_uniform_numbers_belong_to_their_sample():
+    whole = sample_uniforms(0, "test", IDS, 100)
+    assert whole.dtype == torch.float64
+    assert stats.kstest(whole.flatten().numpy(), "uniform").pvalue > 1e-3
+    assert torch.equal(sample_uniforms(0, "test", IDS[::-1], 100), whole.flip(0))
+    assert torch.equal(sample_uniforms(0, "test", IDS[5:6], 100), whole[5:6])
+    assert not torch.equal(sample_uniforms(1, "test", IDS[:1], 100), whole[:1])
+    assert sample_uniforms(0, "test", [], 3).shape == (0, 3)

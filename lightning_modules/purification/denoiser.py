@@ -86,7 +86,7 @@ class Diffusion:
             ValueError: nothing there is a diffusers U-Net, it predicts something other than noise, or its
                 weights are incomplete or hold NaN.
         """
-        unet, scheduler = _load_unet(path), _load_scheduler(path)
+        unet, scheduler = _load_unet(path), load_scheduler(path)
         kind = scheduler.config["prediction_type"]
         if kind != "epsilon":
             raise ValueError(f"{path}: the network predicts {kind!r}, expected 'epsilon' (noise)")
@@ -117,7 +117,8 @@ def _load_unet(path: str) -> Any:
     )
 
 
-def _load_scheduler(path: str) -> Any:
+def load_scheduler(path: str) -> Any:
+    """Load the ``DDPMScheduler`` of a Hub id or folder; see :meth:`Diffusion.from_pretrained`."""
     nested = not Path(path).is_dir() or (Path(path) / "scheduler").is_dir()
     try:
         return DDPMScheduler.from_pretrained(path, subfolder="scheduler" if nested else None)

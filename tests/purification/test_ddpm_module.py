@@ -1,13 +1,17 @@
 """DDPMModule: its loss, its average, and what it leaves behind for purifiers and for diffusers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler
+from diffusers.models.resnet import ResnetBlock2D
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from lightning_modules.augmentation import Augmentation
-from lightning_modules.purification import DDPMModule, DiffusionPurifier
+from lightning_modules.purification import DDPMModule, DiffusionPurifier, DiffusionSchedule
+from lightning_modules.purification.objectives import Bridge
 from lightning_modules.types import Batch
 
 
@@ -55,10 +59,15 @@ def fit(tmp_path):
 
 
 def test_the_training_loss_is_l_simple(module, images, logged):
-    torch.manual_seed(7)
+    seen = []
+    hook = module.denoiser.register_forward_hook(lambda _, args, output: seen.append((*args, output)))
     loss = module.training_step(make_batch(images), 0)
-    torch.manual_seed(7)
-    timesteps, noise = torch.randint(0, 1000, (9,)), torch.randn_like(images)
+    hook.remove()
+    x, timesteps, _ = seen[0]
+    kept = DiffusionSchedule.linear().alpha_bars[timesteps].view(-1, 1, 1, 1)
+    noise = ((x - kept.sqrt() * (2 * images - 1)) / (1 - kept).sqrt()).float()
+    assert 0.9 < noise.std() < 1.1
+    assert len(timesteps.unique()) > 4
     scheduler = DDPMScheduler(beta_start=1e-4, beta_end=0.02)
     noised = scheduler.add_noise(2 * images - 1, noise, timesteps)
     predicted = module.denoiser.unet(noised, timesteps).sample
@@ -80,8 +89,8 @@ def told_timesteps(module):
 def test_only_the_range_of_steps_is_trained(unet_arguments, images):
     module = DDPMModule(unet=unet_arguments, t_range=(3, 7))
     told = told_timesteps(module)
-    for _ in range(10):
-        module.training_step(make_batch(images), 0)
+    for number in range(10):
+        module.training_step(make_batch(images, 9 * number), 0)
     assert set(torch.cat(told).tolist()) == {2, 3, 4, 5, 6}  # t - 1
 
 
@@ -92,6 +101,40 @@ def test_training_images_are_augmented(unet_arguments, images):
     module.denoiser.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     module.training_step(make_batch(images), 0)
     assert seen[0].shape == (9, 3, 12, 12)
+
+
+def seen_by_id(module, images, sizes, order=slice(None)):
+    """Return what the network sees of every sample in batches of these sizes."""
+    seen, batches = {}, []
+    module.denoiser.register_forward_pre_hook(lambda _, args: batches.append(args))
+    whole, start = make_batch(images), 0
+    ids, pictures = whole.ids[order], images.flip(0) if order != slice(None) else images
+    for size in sizes:
+        rows = slice(start, start + size)
+        module.training_step(replace(make_batch(pictures[rows]), ids=ids[rows]), 0)
+        start += size
+        x, timesteps = batches.pop()
+        seen |= {name: (one, int(t)) for name, one, t in zip(ids[rows], x, timesteps, strict=True)}
+    return seen
+
+
+@pytest.mark.usefixtures("logged")
+def test_draws_belong_to_samples_and_epochs(unet_arguments, images, monkeypatch):
+    def module(seed=0):
+        return DDPMModule(unet=unet_arguments, augmentation=Augmentation(crop=12, flip=0.5), seed=seed)
+
+    expected = seen_by_id(module(), images, (9,))
+    for sizes, order in (((4, 4, 1), slice(None)), ((9,), slice(None, None, -1))):
+        found = seen_by_id(module(), images, sizes, order)
+        for name, (x, t) in expected.items():
+            assert t == found[name][1]
+            torch.testing.assert_close(x, found[name][0])
+    other = seen_by_id(module(seed=1), images, (9,))
+    monkeypatch.setattr(DDPMModule, "current_epoch", 1)
+    later = seen_by_id(module(), images, (9,))
+    for changed in (other, later):
+        assert all(not torch.equal(x, changed[name][0]) for name, (x, _) in expected.items())
+        assert sum(t != changed[name][1] for name, (_, t) in expected.items()) > 6
 
 
 def test_the_average_ramps_up(unet_arguments):
@@ -176,7 +219,17 @@ def test_the_export_holds_the_average(module, images, fit, tmp_path):
 
 def test_a_checkpoint_rebuilds_the_module(unet_arguments, images, fit, tmp_path):
     augmentation = Augmentation(padding=2, flip=0.5)
-    module = DDPMModule(unet=unet_arguments, t_range=(1, 200), ema_decay=0.99, augmentation=augmentation)
+    bridge = Bridge((20, 40))
+    module = DDPMModule(
+        unet=unet_arguments,
+        scheduler={"num_train_timesteps": 300, "beta_schedule": "squaredcos_cap_v2"},
+        dropout=0.25,
+        t_range=(1, 200),
+        objective=bridge,
+        ema_decay=0.99,
+        augmentation=augmentation,
+        seed=5,
+    )
     trainer = fit(module, images, max_steps=3)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     loaded = DDPMModule.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
@@ -184,6 +237,10 @@ def test_a_checkpoint_rebuilds_the_module(unet_arguments, images, fit, tmp_path)
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, module.state_dict()[name]), name
     assert loaded.t_range == (1, 200)
+    assert loaded.objective.spec == bridge.spec
+    assert loaded.seed == 5
+    assert loaded.denoiser.unet.down_blocks[0].resnets[0].dropout.p == 0.25
+    assert torch.equal(loaded.schedule.betas, module.schedule.betas)
     assert loaded.augmentation.spec == augmentation.spec
     assert loaded.ema.multi_avg_fn.decay == 0.99
     assert int(loaded.ema.n_averaged) == 3
@@ -209,19 +266,51 @@ def test_training_goes_on_from_an_export(module, tmp_path, fit, images):
     DDPMModule.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
 
 
+def test_a_pretrained_network_keeps_schedule_and_gets_dropout(make_unet, images, fit, tmp_path):
+    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type="learned_range")
+    DDPMPipeline(unet=make_unet(out_channels=6), scheduler=scheduler).save_pretrained(tmp_path / "adm")
+    module = DDPMModule(pretrained=str(tmp_path / "adm"), dropout=0.1)
+    torch.testing.assert_close(module.schedule.betas, scheduler.betas.double())
+    variance = module.denoiser.unet.conv_out.weight[3:].clone()
+    fit(module, images, max_steps=2)
+    module.export(tmp_path / "tuned")
+    tuned = DDPMPipeline.from_pretrained(tmp_path / "tuned", low_cpu_mem_usage=False)
+    assert tuned.scheduler.config["beta_schedule"] == "squaredcos_cap_v2"
+    assert tuned.scheduler.config["variance_type"] == "learned_range"
+    assert tuned.unet.config["dropout"] == 0.1
+    assert torch.equal(module.denoiser.unet.conv_out.weight[3:], variance)  # L_simple does not reach it
+    blocks = [part for part in module.denoiser.modules() if isinstance(part, ResnetBlock2D)]
+    assert len(blocks) > 4
+    assert all(block.dropout.p == 0.1 for block in blocks)
+
+
 # Errors
 
 
-def test_pretrained_weights_of_another_schedule_are_refused(make_unet, tmp_path):
-    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
-    DDPMPipeline(unet=make_unet(), scheduler=scheduler).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="expected the linear schedule of 1000 steps"):
-        DDPMModule(pretrained=str(tmp_path))
+def test_one_schedule_is_enough(module, tmp_path):
+    module.export(tmp_path)
+    with pytest.raises(ValueError, match="keeps the schedule it was trained with"):
+        DDPMModule(pretrained=str(tmp_path), scheduler={"num_train_timesteps": 100})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheduler": {"beta_schedule": "none"}}, "DDPMScheduler refuses these"),
+        ({"scheduler": {"prediction_type": "sample"}}, "expected 'epsilon'"),
+        ({"dropout": 1.0}, "expected a probability"),
+        ({"objective": Bridge((20, 40)), "t_range": (1, 30)}, r"expected to hold the horizon \(20, 40\)"),
+        ({"objective": Bridge((20, 40)), "t_range": (21, 40)}, "expected to hold the horizon"),
+    ],
+)
+def test_impossible_options_are_refused(unet_arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        DDPMModule(unet=unet_arguments, **options)
 
 
 @pytest.mark.parametrize("t_range", [(0, 10), (11, 10), (1, 1001)])
 def test_an_impossible_range_is_refused(unet_arguments, t_range):
-    with pytest.raises(ValueError, match=r"t_range=.*expected 1 <= first <= last <= steps=1000"):
+    with pytest.raises(ValueError, match=r"t_range=.*expected 1 <= first <= last <= T = 1000"):
         DDPMModule(unet=unet_arguments, t_range=t_range)
 
 
