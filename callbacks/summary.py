@@ -21,7 +21,8 @@ class CellSummary(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the summary of the finished cell."""
         module: Any = pl_module
-        figures = {f"hp/{name}": float(module.results[name].mean()) for name in ("map", "t_map")}
+        means = {f"hp/{name}": float(module.results[name].mean()) for name in ("map", "t_map")}
+        figures = {name: mean for name, mean in means.items() if mean == mean}  # an untargeted attack has no T-MAP
         board = writer(trainer)
         if board is not None:
             for name in ("precision", "recall"):

@@ -51,7 +51,7 @@ def content_ids(images: Tensor) -> tuple[str, ...]:
 
 
 class SampleNoise:
-    """Standard normal noise, one independent stream per sample, in a fixed order of draws.
+    """Standard normal or uniform noise, one independent stream per sample, in a fixed order of draws.
 
     Args:
         seed: the run's seed.
@@ -67,3 +67,9 @@ class SampleNoise:
         shape = like.shape[1:]
         draws = [torch.randn(shape, generator=generator) for generator in self._generators]
         return torch.stack(draws).to(device=like.device, dtype=like.dtype)
+
+    def uniform(self, like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Draw the next uniform noise ``(B, ...)`` in [low, high) of shape, dtype and device of ``like``."""
+        shape = like.shape[1:]
+        draws = [torch.rand(shape, generator=generator) for generator in self._generators]
+        return torch.stack(draws).mul_(high - low).add_(low).to(device=like.device, dtype=like.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -96,21 +96,32 @@ class CodeBook:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def part(self, rows: Sequence[int]) -> CodeBook:
+        """Return the items at these positions."""
+        chosen = torch.tensor(rows, dtype=torch.int64)
+        return CodeBook(self.codes[chosen], self.labels[chosen], tuple(self.ids[row] for row in rows))
+
 
 @dataclass(frozen=True)
 class AttackGoal:
-    """What an attacker wants a batch of queries to retrieve.
+    """What an attacker wants a batch of queries to retrieve, or (untargeted) to retrieve no more.
 
     Attributes:
-        label: uint8 ``(B, C)``, the target label of each query.
-        code: int8 ``(B, K)`` in {-1, +1}, the anchor code standing for the target label, or None for an
-            attack that needs none.
+        label: uint8 ``(B, C)``, the target label of each query; its own labels where the attack is untargeted.
+        code: int8 ``(B, K)`` in {-1, +1}, the anchor code that the attack steers towards, or None for an attack that
+            has none.
         text: float32 ``(B, D)`` features of a target text (TA-DCH), or None.
+        ids: ids of the queries, which seed what an attack draws while crafting; empty: a digest of each image does.
+        seed: the experiment's seed.
+        book: codes and labels that the attack looks at while crafting (SDHA), or None.
     """
 
     label: Tensor
     code: Tensor | None = None
     text: Tensor | None = None
+    ids: tuple[str, ...] = ()
+    seed: int = 0
+    book: CodeBook | None = None
 
 
 class Victim(Protocol):

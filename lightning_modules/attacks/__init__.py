@@ -1,7 +1,20 @@
 """Attacks on hashing networks: one interface, one file per attack."""
 
 from lightning_modules.attacks.base import Attack, VictimFacts
+from lightning_modules.attacks.hag import HAGAttack
 from lightning_modules.attacks.iterative import IterativeCodeAttack
+from lightning_modules.attacks.mainstay import MainstayAttack
+from lightning_modules.attacks.nag import NAGAttack
 from lightning_modules.attacks.pros_gan import ProSGAN
+from lightning_modules.attacks.sdha import SDHAAttack
 
-__all__ = ["Attack", "IterativeCodeAttack", "ProSGAN", "VictimFacts"]
+__all__ = [
+    "Attack",
+    "HAGAttack",
+    "IterativeCodeAttack",
+    "MainstayAttack",
+    "NAGAttack",
+    "ProSGAN",
+    "SDHAAttack",
+    "VictimFacts",
+]

@@ -8,13 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.configurable import Configurable
 from lightning_modules.types import AttackGoal, CodeBook, Victim
+
+Knowledge = Literal["database", "training", "nothing"]
+SplitKnowledge = Literal["database", "training"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,16 @@ class Attack(nn.Module, Configurable, ABC):
 
     Constructors take hyper-parameters only; victim, goal and what the attacker knows are arguments. An
     attack needs no Lightning to craft an image.
+
+    Attributes:
+        targeted: whether the attack pulls queries to a target label. An untargeted one is aimed with the queries' own
+            labels and drives them away from what is relevant to these.
+        knowledge: whose codes, labels and ids the attacker knows: the whole ``database``, its ``training`` items, or
+            ``nothing``.
     """
+
+    targeted: bool = True
+    knowledge: Knowledge = "database"
 
     def check(self, victim: VictimFacts) -> None:
         """Refuse a victim that this attack does not fit; called before any work.
@@ -51,16 +63,16 @@ class Attack(nn.Module, Configurable, ABC):
         """Turn target labels into a goal.
 
         Args:
-            label: uint8 ``(B, C)`` target labels.
+            label: uint8 ``(B, C)`` target labels; the queries' own for an untargeted attack.
             ids: ids of the queries that are attacked; they seed every random choice.
-            knowledge: codes, labels and ids that the attacker knows (the database).
+            knowledge: codes, labels and ids that the attacker knows, see ``Attack.knowledge``.
             seed: the experiment's seed.
 
         Returns:
             the goal; without a code for an attack that needs none.
         """
-        del ids, knowledge, seed
-        return AttackGoal(label)
+        del knowledge
+        return AttackGoal(label, ids=tuple(ids), seed=seed)
 
     @abstractmethod
     def forward(self, images: Tensor, goal: AttackGoal, victim: Victim) -> Tensor:
@@ -99,3 +111,14 @@ def frozen(victim: Any) -> Iterator[Any]:
             module.training = mode
         for parameter, flag in wanted:
             parameter.requires_grad_(flag)
+
+
+def check_knowledge(knowledge: SplitKnowledge) -> SplitKnowledge:
+    """Return the split that an attack may know.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if knowledge not in ("training", "database"):
+        raise ValueError(f"knowledge={knowledge!r}: expected 'training' or 'database'")
+    return knowledge

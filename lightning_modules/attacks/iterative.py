@@ -58,7 +58,7 @@ class IterativeCodeAttack(GradientAttack):
     def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
         """Vote for one anchor code per query; see :meth:`Attack.aim`."""
         code = voting_anchor(label, ids, knowledge, self.num_items, seed, self.replacement)
-        return AttackGoal(label, code)
+        return AttackGoal(label, code, ids=tuple(ids), seed=seed)
 
     def update(self) -> Update:
         """Return the step rule."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from lightning import Trainer
 from torch import Tensor
 
 from lightning_modules.attacks import VictimFacts
+from lightning_modules.attacks.base import Knowledge
 from lightning_modules.evaluation.database import DatabaseEncoding
 from lightning_modules.evaluation.plan import EvaluationPlan
 from lightning_modules.evaluation.shards import ShardDataset, shard_loader
@@ -33,6 +34,7 @@ class HasherContext:
         encoder: the trained image encoder, in eval mode.
         digest: hash of its weights and of its backbone's options.
         database: codes, labels and ids of the database.
+        training: the same of its training items.
         database_split: name of the split that is the database.
         database_stage: where the codes are stored.
         queries: the queries in shards.
@@ -48,6 +50,7 @@ class HasherContext:
     encoder: HashEncoder
     digest: str
     database: CodeBook
+    training: CodeBook
     database_split: str
     database_stage: Stage
     queries: ShardDataset
@@ -61,6 +64,16 @@ class HasherContext:
     def victim_facts(self) -> VictimFacts:
         """What an attack on this hasher has to fit."""
         return VictimFacts(self.encoder.num_bits, tuple(self.data.class_names), self.data.pixels.size)
+
+    def known(self, knowledge: Knowledge) -> CodeBook:
+        """Return the codes, labels and ids that an attacker knows; see ``Attack.knowledge``."""
+        match knowledge:
+            case "database":
+                return self.database
+            case "training":
+                return self.training
+            case "nothing":
+                return self.database.part([])
 
     def target_rows(self, index: Tensor) -> Tensor:
         """Return the target labels of the queries at these positions, on the CPU."""
@@ -99,12 +112,14 @@ def make_context(
 
     drawn = targets.shard(0, draw)["labels"]
     targets.finish()
+    database = CodeBook(_load_codes(stage), data.labels(split), data.ids(split))
     return HasherContext(
         name=name,
         data=data,
         encoder=encoder,
         digest=digest,
-        database=CodeBook(_load_codes(stage), data.labels(split), data.ids(split)),
+        database=database,
+        training=_rows_of(database, data.ids("train")),
         database_split=split,
         database_stage=stage,
         queries=queries,
@@ -129,6 +144,12 @@ def encode_database(
         runner.strategy.barrier()
         stage.finish()
     return stage
+
+
+def _rows_of(database: CodeBook, ids: Sequence[str]) -> CodeBook:
+    """Return the items with these ids; training items are part of every database."""
+    place = {sample_id: row for row, sample_id in enumerate(database.ids)}
+    return database.part([place[sample_id] for sample_id in ids])
 
 
 def _load_codes(stage: Stage) -> Tensor:

@@ -47,7 +47,6 @@ def report_pictures(
 def _names(context: Any, outputs: Any, row: int) -> str:
     names = context.data.class_names
     true, target = (
-        " + ".join(names[c] for c in labels[row].nonzero().flatten()) or "no class"
-        for labels in (outputs.label, outputs.target)
+        " + ".join(names[c] for c in labels[row].nonzero().flatten()) for labels in (outputs.label, outputs.target)
     )
-    return f"{true}, target {target}"
+    return f"{true or 'no class'}, target {target}" if target else true or "no class"

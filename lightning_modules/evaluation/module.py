@@ -42,7 +42,7 @@ class QueryOutputs:
         defended: uint8 ``(B, 3, H, W)``; the attacked image where there is no defence.
         codes: int8 ``(B, K)`` in {-1, +1} of the defended images.
         label: uint8 ``(B, C)`` true labels.
-        target: uint8 ``(B, C)`` target labels.
+        target: uint8 ``(B, C)`` target labels; all zero where the attack is untargeted.
         anchor: int8 ``(B, K)`` codes that the attack aimed at, or None.
     """
 
@@ -104,6 +104,11 @@ class EvaluationModule(LightningModule):
         """The stages that this cell fills, in order."""
         return [stage for stage in (self.attack_stage, self.defence_stage, self.codes_stage) if stage is not None]
 
+    @property
+    def targeted(self) -> bool:
+        """Whether T-MAP has a meaning: for targeted attacks, and for clean queries as their reference."""
+        return self.attack is None or self.attack.targeted
+
     def test_step(self, shard: Shard, batch_idx: int) -> Any:
         """Evaluate one shard of queries, score it, and return its :class:`QueryOutputs`."""
         del batch_idx
@@ -115,6 +120,8 @@ class EvaluationModule(LightningModule):
         """Attack, defend and hash one shard; what is stored already is read."""
         number, batch = shard
         target = self.context.target_rows(batch.index)
+        if not self.targeted:
+            target = torch.zeros_like(target)
         attacked, anchor = self._attacked(number, batch, target)
         defended = self._defended(number, batch, attacked)
         codes = self.codes_stage.shard(number, lambda: {"codes": self._encode(defended)})["codes"]
@@ -135,7 +142,8 @@ class EvaluationModule(LightningModule):
         attack, source = self.attack, self.source
 
         def craft() -> dict[str, Tensor]:
-            goal = attack.aim(target, batch.ids, source.database, self.seed)
+            label = target if attack.targeted else batch.label.cpu()
+            goal = attack.aim(label, batch.ids, source.known(attack.knowledge), self.seed)
             images = attack(batch.image, goal, self.source_encoder)
             anchor = {} if goal.code is None else {"anchor": goal.code}
             return {"images": round_to_8bit(images)} | anchor
@@ -168,13 +176,11 @@ class EvaluationModule(LightningModule):
         delta = (outputs.attacked.double() - outputs.original.double()).flatten(1) / 255
         found = self._histograms(outputs.codes, outputs.label)
         retrieved, hits = found.total.cumsum(1), found.relevant.cumsum(1).double()
-        anchor, unaimed = outputs.anchor, torch.full((len(batch),), torch.nan)
+        anchor, nothing = outputs.anchor, torch.full((len(batch),), torch.nan)
         values = {
             "map": _average_precisions(found),
-            "t_map": _average_precisions(self._histograms(outputs.codes, outputs.target)),
-            "anchor_t_map": unaimed
-            if anchor is None
-            else _average_precisions(self._histograms(anchor, outputs.target)),
+            "t_map": self._t_map(outputs.codes, outputs.target) if self.targeted else nothing,
+            "anchor_t_map": self._t_map(anchor, outputs.target) if self.targeted and anchor is not None else nothing,
             "linf": delta.abs().amax(dim=1),
             "mse": delta.square().mean(dim=1),
             "precision": hits / retrieved,  # NaN where nothing lies within the radius
@@ -183,14 +189,17 @@ class EvaluationModule(LightningModule):
         for name, value in values.items():
             self.figures[name].update(value, batch.index)
 
+    def _t_map(self, codes: Tensor, target: Tensor) -> Tensor:
+        return _average_precisions(self._histograms(codes, target))
+
     def _histograms(self, codes: Tensor, labels: Tensor) -> DistanceHistograms:
         database = self.context.database
         return distance_histograms(codes, labels, database.codes, database.labels)
 
     def on_test_epoch_end(self) -> None:
-        """Gather the figures of all processes and log MAP and T-MAP."""
+        """Gather the figures of all processes and log MAP and, unless the attack is untargeted, T-MAP."""
         self.results = {name: metric.rows().cpu() for name, metric in self.figures.items()}
-        for name in ("map", "t_map"):
+        for name in ("map", "t_map") if self.targeted else ("map",):
             self.log(name, self.results[name].mean().float(), prog_bar=True, rank_zero_only=True)
 
 

@@ -25,17 +25,16 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
         seed: the evaluation's seed.
 
     Returns:
-        the row: names, MAP and T-MAP with 95 % bootstrap intervals over queries, T-MAP of the anchor codes
-        (the attack's upper bound, None without), chance levels, largest change in units of 1/255, root mean
-        squared change, number of queries, seed, and the seconds that its stages took when they were computed.
+        the row: names, MAP and T-MAP with 95 % bootstrap intervals over queries (T-MAP is None where the attack is
+        untargeted), T-MAP of the anchor codes (the attack's upper bound, None without), chance levels, largest change
+        in units of 1/255, root mean squared change, number of queries, seed, and the seconds that its stages took when
+        they were computed.
     """
     figures = module.results
     row = as_row(module.cell)
     for name in ("map", "t_map"):
-        values = figures[name].numpy()
-        row[name] = float(values.mean())
-        row[f"{name}_low"], row[f"{name}_high"] = bootstrap_interval(values, seed=seed)
-        row[f"chance_{name}"] = chance[name]
+        row |= _with_interval(name, figures[name], seed)
+        row[f"chance_{name}"] = None if row[name] is None else chance[name]
     row["anchor_t_map"] = _mean_or_none(figures["anchor_t_map"])
     attacked = module.attack is not None
     row["linf"] = float(figures["linf"].max()) * 255 if attacked else None
@@ -78,6 +77,13 @@ class ResultFiles:
         partial = self.folder / "results.json.partial"
         partial.write_text(json.dumps(self.rows, indent=1) + "\n")
         os.replace(partial, self.folder / "results.json")
+
+
+def _with_interval(name: str, values: Tensor, seed: int) -> dict[str, float | None]:
+    """Return mean and bounds, all None where the figure has no meaning."""
+    mean = _mean_or_none(values)
+    low, high = (None, None) if mean is None else bootstrap_interval(values.numpy(), seed=seed)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def _mean_or_none(values: Tensor) -> float | None:

@@ -67,7 +67,7 @@ def adversarial_stage(
     """Return the stage of attacked query images; ``database`` is that of the hasher that is attacked."""
     facts = {
         "queries": queries.facts,
-        "targets": targets.key,
+        "targets": targets.key if attack.targeted else None,  # an untargeted attack has none
         "database": database.key,
         "attack": attack.fingerprint(),
         "seed": seed,

@@ -2,43 +2,12 @@
 
 import pytest
 import torch
-from torch import nn
 
 from lightning_modules.attacks import IterativeCodeAttack
 from lightning_modules.types import AttackGoal, CodeBook
+from tests.attacks.linear import BITS, PIXELS, LinearVictim, make_problem, objective, part
 
-BITS, SIDE = 6, 4
-PIXELS = 3 * SIDE * SIDE
 RULES = {"raw": 1.0, "l2": 0.05, "sign": 1 / 255}
-
-
-class LinearVictim(nn.Module):
-    def __init__(self, scale=0.3):
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.weight = nn.Parameter(torch.randn(BITS, PIXELS, generator=generator) * scale)
-        self.dropout = nn.Dropout(0.5)
-        self.seen = []
-
-    def forward(self, images, alpha=1.0):
-        self.seen.append((alpha, self.weight.requires_grad, self.training))
-        return torch.tanh(alpha * self.dropout(images.flatten(1)) @ self.weight.T)
-
-
-def make_problem(count=5, low=0.2, high=0.8, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    images = low + (high - low) * torch.rand(count, 3, SIDE, SIDE, generator=generator)
-    code = torch.randint(2, (count, BITS), generator=generator, dtype=torch.int8) * 2 - 1
-    return images, AttackGoal(torch.ones(count, 1, dtype=torch.uint8), code)
-
-
-def part(goal, rows):
-    return AttackGoal(goal.label[rows], goal.code[rows])
-
-
-def objective(victim, images, goal, alpha=1.0):
-    with torch.no_grad():
-        return -(victim(images, alpha) * goal.code).mean(1)
 
 
 def gradient_by_hand(victim, images, goal, alpha):
