@@ -85,7 +85,7 @@ def test_every_cross_modal_method_goes_with_every_extractor_and_text(method, ext
 @pytest.mark.parametrize("method", CROSS_MODAL)
 def test_every_cross_modal_method_fits_and_its_checkpoint_gives_codes(method, tmp_path):
     extra = ("--config", str(CONFIGS / f"cross/{method}.yaml"), "--config", str(CONF / "tiny-cross.yaml"))
-    extra += ("--trainer.limit_train_batches=2",)
+    extra += ("--trainer.limit_train_batches=2", "--trainer.max_epochs=1")  # not the five hundred of the fragments
     cli = fit("tiny-cross.yaml", root=tmp_path, run="x", extra=extra)
     assert cli.trainer.global_step >= 2
     losses = [value for name, value in cli.trainer.callback_metrics.items() if name.startswith("train/")]

@@ -4,13 +4,14 @@ from lightning_modules.hashing.backbones import Backbone, TimmBackbone
 from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
 from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
-from lightning_modules.hashing.losses import DCMHLoss, DPHL2Loss, DPSHLoss, HashingLoss
+from lightning_modules.hashing.losses import DGCPN, DCMHLoss, DPHL2Loss, DPSHLoss, HashingLoss
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
 from lightning_modules.hashing.module import HashingModule
 from lightning_modules.hashing.pretraining import BackbonePretraining
 
 __all__ = [
     "CNNF",
+    "DGCPN",
     "Backbone",
     "BackbonePretraining",
     "DCMHLoss",
