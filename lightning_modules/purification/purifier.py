@@ -72,6 +72,7 @@ class DiffusionPurifier(Defence):
             ``resize`` or ``resize_aliased`` scales their shorter side to the network's and the result back, ``pad``
             reflects smaller ones to its size, ``tile`` runs it on overlapping tiles of its size.
         channels_last: memory layout of the network; slower on most CPUs.
+        n_paths: purifications per image whose codes vote; see :class:`Defence`. :meth:`forward` is one of them.
         compile: compile the network; the last batch is filled up, so that all batches have one shape.
 
     Raises:
@@ -104,6 +105,7 @@ class DiffusionPurifier(Defence):
         rounds: int = 1,
         overnoise: int = 0,
         sizing: Sizing = "native",
+        n_paths: int = 1,
         channels_last: bool = False,
         compile: bool = False,
     ) -> None:
@@ -131,13 +133,15 @@ class DiffusionPurifier(Defence):
         )
         full = diffusion.schedule if respacing is None else diffusion.schedule.respace(respacing)
         self.schedule, self.calls = _chain(full, purify_steps, calls, timesteps, overnoise)
+        if n_paths < 1:
+            raise ValueError(f"n_paths={n_paths}: expected at least 1")
         if compile and reduction == "batch_mean":
             raise ValueError("compile=True fills batches up, which reduction='batch_mean' would notice; choose one")
         self.sizing, self._side = sizing, _network_side(self.denoiser.side, sizing)
         self._epsilon = NetworkCall(
             self.denoiser, precision, channels_last, compile, self._side if sizing == "tile" else None
         )
-        self.purify_steps, self.seed, self.compile_network = purify_steps, seed, compile
+        self.purify_steps, self.seed, self.n_paths, self.compile_network = purify_steps, seed, n_paths, compile
         self._batches, self._largest = FittingBatches(batch_size), 0
 
     @classmethod

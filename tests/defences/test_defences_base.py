@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -51,11 +52,26 @@ def test_every_call_draws_fresh_noise_and_never_that_of_the_evaluation():
     defence, images = Jitter(), pictures()
     defended = DefendedEncoder(defence, Summed(), ["a", "b", "c"])
     first, second = defended(images), defended(images)
-    assert defence.calls == [(("a", "b", "c"), 1), (("a", "b", "c"), 2)]
+    (ids, draw), (_, next_draw) = defence.calls
+    assert ids == ("a", "b", "c")
+    assert next_draw == draw + 1
+    assert draw > 1_000_000  # an evaluation counts its draws from 0
     assert (first - second).abs().max() > 1e-4
-    assert torch.equal(first, Summed()(images + 0.1 * SampleNoise(0, "jitter/1", ["a", "b", "c"])(images)))
+    assert torch.equal(first, Summed()(images + 0.1 * SampleNoise(0, f"jitter/{draw}", ["a", "b", "c"])(images)))
     assert torch.equal(first, DefendedEncoder(Jitter(), Summed(), ["a", "b", "c"])(images))
-    assert torch.equal(second, DefendedEncoder(Jitter(), Summed(), ["a", "b", "c"], first_draw=2)(images))
+    assert torch.equal(second, DefendedEncoder(Jitter(), Summed(), ["a", "b", "c"], first_draw=draw + 1)(images))
+
+
+def test_the_code_is_the_mean_over_draws_and_paths():
+    defence, images = Jitter(), pictures()
+    defence.n_paths = 2
+    codes = DefendedEncoder(defence, Summed(), ["a", "b", "c"], draws=3, first_draw=5)(images, alpha=0.5)
+    assert [draw for _, draw in defence.calls] == [10, 11, 12, 13, 14, 15]
+    noises = [SampleNoise(0, f"jitter/{draw}", ["a", "b", "c"])(images) for draw in range(10, 16)]
+    expected = sum(Summed()(images + 0.1 * noise, alpha=0.5) for noise in noises) / 6
+    torch.testing.assert_close(codes, expected)
+    with pytest.raises(ValueError, match="draws=0: expected at least 1"):
+        DefendedEncoder(defence, Summed(), ["a"], draws=0)
 
 
 def test_alpha_reaches_the_encoder():

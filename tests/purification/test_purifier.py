@@ -73,6 +73,15 @@ def test_another_draw_seed_or_id_is_other_noise(diffusion, images):
         assert (other - first).abs().max() > 1e-3
 
 
+def test_paths_are_draws_of_their_own(diffusion, images):
+    purifier, ids = DiffusionPurifier(diffusion, purify_steps=2, n_paths=3), names(9)
+    paths = [purifier.paths(images, ids, draw) for draw in (0, 1)]
+    expected = [purifier(images, ids, draw) for draw in range(6)]
+    assert torch.equal(torch.cat(paths), torch.stack(expected))
+    assert torch.equal(paths[0][0], purifier(images, ids))
+    assert min(float((a - b).abs().max()) for i, a in enumerate(expected) for b in expected[:i]) > 1e-3
+
+
 def test_global_randomness_is_neither_used_nor_touched(purifier, images):
     before = torch.random.get_rng_state()
     first = purifier(images)
@@ -251,6 +260,7 @@ def test_without_a_gradient_nothing_is_recorded(purifier, images):
         ({"overnoise": 956}, "overnoise=956: expected at most 955"),
         ({"calls": 5, "overnoise": 1}, "overnoise=1 needs the whole chain"),
         ({"sampler": "heun"}, "sampler='heun'"),
+        ({"n_paths": 0}, "n_paths=0: expected at least 1"),
         ({"target_noise": "some"}, "target_noise='some'"),
         ({"reduction": "sum"}, "reduction='sum'"),
         ({"precision": "int8"}, "precision='int8': expected one of"),
