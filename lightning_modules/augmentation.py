@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.transforms import v2
 
 from lightning_modules.configurable import Configurable
 
@@ -71,3 +72,58 @@ def _windows(images: Tensor, height: int, width: int, row: Tensor, column: Tenso
     columns = left + torch.arange(width, device=device).view(1, 1, -1)
     item = torch.arange(count, device=device).view(-1, 1, 1)
     return images[item, :, rows, columns].permute(0, 3, 1, 2).contiguous()
+
+
+class ContrastiveAugmentation(nn.Module, Configurable):
+    """Views for contrastive learning: crop and resize, flip, colour jitter, grey, blur; each image has its own draw.
+
+    The defaults are those of CIBHash's authors, after SimCLR (Chen et al., ICML 2020, appendix A).
+
+    Args:
+        scale: smallest share of the picture that a crop shows; it is resized to the picture's size.
+        jitter: probability of the colour jitter.
+        brightness: largest change of brightness, of contrast and of saturation in the jitter.
+        hue: largest change of hue in the jitter.
+        grey: probability of a grey picture.
+        blur: probability of a 3 x 3 Gaussian blur of deviation 0.1 to 2 pixels.
+
+    Raises:
+        ValueError: a scale outside (0, 1], or a probability outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        scale: float = 0.5,
+        jitter: float = 0.7,
+        brightness: float = 0.4,
+        hue: float = 0.1,
+        grey: float = 0.2,
+        blur: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if not 0 < scale <= 1:
+            raise ValueError(f"scale={scale}: expected a share in (0, 1]")
+        for name, value in {"jitter": jitter, "grey": grey, "blur": blur}.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: expected a probability in [0, 1]")
+        self.scale = scale
+        self.pixels = v2.Compose(
+            [
+                v2.RandomHorizontalFlip(),
+                v2.RandomApply([v2.ColorJitter(brightness, brightness, brightness, hue)], jitter),
+                v2.RandomGrayscale(grey),
+                v2.RandomApply([v2.GaussianBlur(3, (0.1, 2.0))], blur),
+            ]
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Draw one view of every image.
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [0, 1].
+
+        Returns:
+            float ``(B, 3, H, W)`` in [0, 1].
+        """
+        crop = v2.RandomResizedCrop(images.shape[-2:], scale=(self.scale, 1.0), antialias=True)
+        return torch.stack([self.pixels(crop(image)) for image in images])

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_modules.augmentation import Augmentation
+from lightning_modules.augmentation import Augmentation, ContrastiveAugmentation
 
 
 def numbered(count=64, height=10, width=12):
@@ -121,3 +121,26 @@ def test_given_draws_choose_window_and_flip_of_every_picture_of_an_item():
         window = image[:, top : top + 8, left : left + 8]
         expected = window.flip(-1) if flip else window
         assert torch.equal(result, torch.cat([expected, -expected]))
+
+
+def test_contrastive_views_are_drawn_image_by_image():
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 12, 10).expand(6, -1, -1, -1)
+    views = ContrastiveAugmentation()(images)
+    assert views.shape == images.shape
+    assert len({view.sum().item() for view in views}) == 6
+    assert views.min() >= 0
+    assert views.max() <= 1
+
+
+def test_contrastive_augmentation_can_be_switched_off():
+    images = torch.rand(8, 3, 8, 8)
+    plain = ContrastiveAugmentation(scale=1.0, jitter=0.0, grey=0.0, blur=0.0)
+    for image, view in zip(images, plain(images), strict=True):
+        assert torch.allclose(view, image, atol=1e-5) or torch.allclose(view, image.flip(-1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"scale": 0.0}, "scale=0.0"), ({"blur": 1.5}, "blur=1.5")])
+def test_impossible_contrastive_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ContrastiveAugmentation(**options)

@@ -4,7 +4,20 @@ from lightning_modules.hashing.backbones import Backbone, TimmBackbone
 from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
 from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
-from lightning_modules.hashing.losses import DGCPN, DCMHLoss, DPHL2Loss, DPSHLoss, HashingLoss
+from lightning_modules.hashing.losses import (
+    DGCPN,
+    CIBHashLoss,
+    CSQLoss,
+    DCMHLoss,
+    DPHL2Loss,
+    DPHPriorityLoss,
+    DPSHLoss,
+    DSHLoss,
+    GreedyHashLoss,
+    HashingLoss,
+    HashNetLoss,
+    OrthoHashLoss,
+)
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
 from lightning_modules.hashing.module import HashingModule
 from lightning_modules.hashing.pretraining import BackbonePretraining
@@ -14,13 +27,20 @@ __all__ = [
     "DGCPN",
     "Backbone",
     "BackbonePretraining",
+    "CIBHashLoss",
+    "CSQLoss",
     "DCMHLoss",
     "DPHL2Loss",
+    "DPHPriorityLoss",
     "DPSHLoss",
+    "DSHLoss",
     "FrozenBackbone",
+    "GreedyHashLoss",
     "HashEncoder",
+    "HashNetLoss",
     "HashingLoss",
     "HashingModule",
+    "OrthoHashLoss",
     "TextMLP",
     "TimmBackbone",
     "digest_of_hasher",

@@ -22,6 +22,7 @@ from lightning_modules.hashing.frozen import use_frozen_features
 from lightning_modules.hashing.losses import HashingLoss, TrainingFacts, TrainingProcedure
 from lightning_modules.hashing.losses.procedure import Forward
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
+from lightning_modules.hashing.optimisers import optimizer_with_faster_head
 from lightning_modules.types import Batch, binarize
 
 FACTS_KEY = "retpur_training_facts"
@@ -58,6 +59,8 @@ class HashingModule(LightningModule):
         directions: which modality asks for which: the MAP of each is logged (``val/map_i2t``). By default all
             between the encoders that there are. ``val/map``, by which a model is chosen, is the mean of I2T and
             T2I, and without a text encoder that of I2I.
+        head_lr_scale: learning rate of everything that is no backbone (hashing layers, the loss's own parameters) over
+            that of the backbones; 10 or more in papers that start from a pretrained backbone, 1 in ProS-GAN's code.
 
     Raises:
         ValueError: options that do not fit together.
@@ -77,6 +80,7 @@ class HashingModule(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         text: Backbone | None = None,
         directions: list[Direction] | None = None,
+        head_lr_scale: float = 1.0,
     ) -> None:
         super().__init__()
         # A checkpoint hands in specs where a user hands in objects.
@@ -95,12 +99,15 @@ class HashingModule(LightningModule):
                 "directions": directions,
             }
         )
-        if isinstance(image, FrozenBackbone) and image.cache_features and self.augmentation is not None:
+        changes_pictures = self.augmentation is not None or type(self.loss).views is not HashingLoss.views
+        if isinstance(image, FrozenBackbone) and image.cache_features and changes_pictures:
             raise ValueError("augmentation changes pictures of which features are kept: set cache_features to false")
+        if isinstance(self.loss, TrainingProcedure) and head_lr_scale != 1:
+            raise ValueError(f"head_lr_scale={head_lr_scale}: {type(self.loss).__name__} makes its own optimisers")
         backbones = {"image": image} | ({} if text is None else {"text": text})
         self.encoders = nn.ModuleDict({name: HashEncoder(b, num_bits, batch_norm) for name, b in backbones.items()})
         self.num_bits = num_bits
-        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+        self._optimizer, self._lr_scheduler, self._head_lr_scale = optimizer, lr_scheduler, head_lr_scale
         scored = check_directions(directions, backbones)
         self.metrics: Any = nn.ModuleDict({stage: DirectionScores(scored) for stage in ("val", "test")})
         self.facts: dict[str, Any] = {}
@@ -326,7 +333,9 @@ class HashingModule(LightningModule):
         if isinstance(self.loss, TrainingProcedure):
             named = self.loss.optimizers({name: self.encoder(name) for name in self.encoders}, make)
         else:
-            named = {"all": make(self.parameters())}
+            backbones = [self.encoder(name).backbone for name in self.encoders]
+            made.append(optimizer_with_faster_head(self._optimizer, self, backbones, self._head_lr_scale))
+            named = {"all": made[0]}
         self._optimizer_names = tuple(named)
         # The schedule of the configuration belongs to its optimiser; a procedure's own ones keep their rate.
         schedules = [] if self._lr_scheduler is None else [self._lr_scheduler(optimizer) for optimizer in made]

@@ -15,6 +15,7 @@ from torchmetrics.classification import MultilabelAveragePrecision
 
 from lightning_modules.augmentation import Augmentation
 from lightning_modules.hashing.backbones import TimmBackbone
+from lightning_modules.hashing.optimisers import optimizer_with_faster_head
 from lightning_modules.types import Batch
 
 
@@ -30,6 +31,7 @@ class BackbonePretraining(LightningModule):
         augmentation: applied to training images.
         optimizer: called with the parameters.
         lr_scheduler: called with the optimiser, stepped once per epoch.
+        head_lr_scale: learning rate of the classifier over that of the backbone.
     """
 
     def __init__(
@@ -38,10 +40,11 @@ class BackbonePretraining(LightningModule):
         augmentation: Augmentation | None = None,
         optimizer: OptimizerCallable = torch.optim.AdamW,
         lr_scheduler: LRSchedulerCallable | None = None,
+        head_lr_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.image, self.augmentation = image, augmentation
-        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+        self._optimizer, self._lr_scheduler, self._head_lr_scale = optimizer, lr_scheduler, head_lr_scale
 
     def configure_model(self) -> None:
         """Make the classifier, once the number of classes is known."""
@@ -72,7 +75,7 @@ class BackbonePretraining(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimiser and the schedule."""
-        optimizer = self._optimizer(self.parameters())
+        optimizer = optimizer_with_faster_head(self._optimizer, self, [self.image], self._head_lr_scale)
         if self._lr_scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self._lr_scheduler(optimizer)}

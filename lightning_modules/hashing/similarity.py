@@ -16,3 +16,18 @@ def share_a_class(labels: Tensor, other: Tensor) -> Tensor:
         float32 ``(b, N)`` in {0, 1}.
     """
     return (labels.float() @ other.float().T > 0).float()
+
+
+def jaccard(labels: Tensor, other: Tensor) -> Tensor:
+    """Return the number of common classes over the number of classes of either, 0 where neither has one.
+
+    Args:
+        labels: ``(b, C)`` in {0, 1}.
+        other: ``(N, C)`` in {0, 1}.
+
+    Returns:
+        float32 ``(b, N)`` in [0, 1].
+    """
+    common = labels.float() @ other.float().T
+    union = labels.float().sum(dim=1, keepdim=True) + other.float().sum(dim=1) - common
+    return common / union.clamp_min(1)
