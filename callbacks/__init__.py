@@ -2,6 +2,7 @@
 
 from lightning import Callback
 
+from callbacks.attack_pictures import AttackPictures
 from callbacks.channels_last import ChannelsLast
 from callbacks.code_writer import CodeWriter
 from callbacks.codes import CodeStatistics
@@ -12,6 +13,7 @@ from callbacks.summary import CellSummary
 from callbacks.trajectory import PurificationTrajectory
 
 __all__ = [
+    "AttackPictures",
     "CellSummary",
     "ChannelsLast",
     "CodeStatistics",

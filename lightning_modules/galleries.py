@@ -9,7 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.pictures import Kind, Picture, retrieval_list, strip, trajectory
+from lightning_modules.pictures import (
+    Kind,
+    Picture,
+    amplified_difference,
+    enlarge,
+    grid,
+    retrieval_list,
+    strip,
+    trajectory,
+)
 
 
 def as_picture(image: Tensor) -> Picture:
@@ -26,6 +35,21 @@ def query_strip(outputs: Any, row: int) -> Picture:
     """
     original, attacked, defended = outputs.original[row], outputs.attacked[row], outputs.defended[row]
     return strip(as_picture(original), as_picture(attacked), as_picture(defended))
+
+
+def attack_grid(original: Tensor, attacked: Tensor, count: int = 8) -> Picture:
+    """Lay out original | attacked | amplified difference, one row per image.
+
+    Args:
+        original: uint8 ``(B, 3, H, W)``.
+        attacked: uint8 ``(B, 3, H, W)``.
+        count: at most that many rows.
+    """
+    panels = []
+    for before, after in zip(original[:count], attacked[:count], strict=True):
+        pictures = as_picture(before), as_picture(after)
+        panels += [enlarge(panel) for panel in (*pictures, amplified_difference(*pictures))]
+    return grid(panels, columns=3)
 
 
 def retrieval_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> Picture:

@@ -18,6 +18,8 @@ CROSS_MODAL = sorted(path.stem for path in (CONFIGS / "cross").glob("*.yaml"))
 TUNED = {
     "small-resnet.yaml": ["backbone/vgg11.yaml", "hashing/dpsh.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
+    "cifar10-pros-gan-prototype.yaml": ["attack-training/pros-gan-prototype.yaml"],
+    "cifar10-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
     "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
     "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],

@@ -1,0 +1,7 @@
+"""Trainings of the attacks that have weights; what they export is a plain attack that needs no Lightning."""
+
+from lightning_modules.attacks.training.objectives import ProSGANPrototype, PrototypeObjective, THAPrototype
+from lightning_modules.attacks.training.pros_gan import ProSGANTraining
+from lightning_modules.attacks.training.prototype import PrototypeTraining
+
+__all__ = ["ProSGANPrototype", "ProSGANTraining", "PrototypeObjective", "PrototypeTraining", "THAPrototype"]
