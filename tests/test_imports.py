@@ -32,7 +32,7 @@ LAYERS = (
     ("galleries", "retrieval"),
     ("hashing",),
     ("attacks", "defences"),
-    ("purification",),
+    ("purification", "adversarial_training"),
     ("evaluation",),
 )
 # What a part of a package may import beyond the package's own list, each with its reason.

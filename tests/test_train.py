@@ -77,6 +77,23 @@ def test_every_method_fits_and_its_checkpoint_gives_codes(method, tiny: Tiny, tm
     assert torch.equal(codes, cli.model.encode(images))
 
 
+@pytest.mark.parametrize("strategy", sorted(path.name for path in (CONFIGS / "adversarial-training").glob("*.yaml")))
+def test_every_adversarial_training_starts_from_a_trained_network(strategy, tiny: Tiny, tmp_path):
+    extra = (
+        "--config",
+        str(CONFIGS / "hashing/dph_l2.yaml"),
+        "--config",
+        str(CONFIGS / f"adversarial-training/{strategy}"),
+    )
+    extra += ("--model.init_args.init_from", str(tiny.hasher), "--data.init_args.cache_dir", str(tiny.data))
+    extra += ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=0")
+    cli = fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=extra)
+    assert cli.trainer.global_step == 2
+    assert torch.isfinite(cli.trainer.callback_metrics["train/adversarial"])
+    loaded = HashingModule.load_from_checkpoint(tmp_path / "x/checkpoints/last.ckpt", weights_only=True)
+    assert loaded.adversarial.spec == cli.model.adversarial.spec
+
+
 @pytest.mark.parametrize("method", CROSS_MODAL)
 @pytest.mark.parametrize("extractor", sorted(path.name for path in (CONFIGS / "extractor").glob("*.yaml")))
 @pytest.mark.parametrize("text", sorted(path.name for path in (CONFIGS / "text").glob("*.yaml")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import IntEnum
 from functools import partial
 from typing import Any, cast
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from lightning_modules.augmentation import Augmentation
 from lightning_modules.checks import check_images
 from lightning_modules.configurable import build
+from lightning_modules.hashing.adversarial import AdversarialTraining, remember
 from lightning_modules.hashing.backbones import Backbone
 from lightning_modules.hashing.directions import Direction, DirectionScores, check_directions
 from lightning_modules.hashing.encoder import HashEncoder
@@ -23,6 +25,7 @@ from lightning_modules.hashing.losses import HashingLoss, TrainingFacts, Trainin
 from lightning_modules.hashing.losses.procedure import Forward
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
 from lightning_modules.hashing.optimisers import optimizer_with_faster_head
+from lightning_modules.hashing.start import start_from
 from lightning_modules.types import Batch, binarize
 
 FACTS_KEY = "retpur_training_facts"
@@ -61,6 +64,8 @@ class HashingModule(LightningModule):
             T2I, and without a text encoder that of I2I.
         head_lr_scale: learning rate of everything that is no backbone (hashing layers, the loss's own parameters) over
             that of the backbones; 10 or more in papers that start from a pretrained backbone, 1 in ProS-GAN's code.
+        adversarial: strategy of adversarial training, or its spec; None trains on clean pictures.
+        init_from: checkpoint of a trained module whose encoders this training starts from.
 
     Raises:
         ValueError: options that do not fit together.
@@ -81,6 +86,8 @@ class HashingModule(LightningModule):
         text: Backbone | None = None,
         directions: list[Direction] | None = None,
         head_lr_scale: float = 1.0,
+        adversarial: AdversarialTraining | None = None,
+        init_from: str | None = None,
     ) -> None:
         super().__init__()
         # A checkpoint hands in specs where a user hands in objects.
@@ -88,6 +95,7 @@ class HashingModule(LightningModule):
         text = None if text is None else build(text, Backbone)  # type: ignore[type-abstract]
         self.loss = build(loss, HashingLoss)  # type: ignore[type-abstract]
         self.augmentation = None if augmentation is None else build(augmentation, Augmentation)
+        self.adversarial = None if adversarial is None else build(adversarial, AdversarialTraining)  # type: ignore[type-abstract]
         self.save_hyperparameters(
             {
                 "image": image.architecture,
@@ -97,6 +105,7 @@ class HashingModule(LightningModule):
                 "batch_norm": batch_norm,
                 "augmentation": None if self.augmentation is None else self.augmentation.spec,
                 "directions": directions,
+                "adversarial": None if self.adversarial is None else self.adversarial.spec,
             }
         )
         changes_pictures = self.augmentation is not None or type(self.loss).views is not HashingLoss.views
@@ -104,14 +113,25 @@ class HashingModule(LightningModule):
             raise ValueError("augmentation changes pictures of which features are kept: set cache_features to false")
         if isinstance(self.loss, TrainingProcedure) and head_lr_scale != 1:
             raise ValueError(f"head_lr_scale={head_lr_scale}: {type(self.loss).__name__} makes its own optimisers")
+        if self.adversarial is not None:
+            self._check_adversarial(image)
         backbones = {"image": image} | ({} if text is None else {"text": text})
         self.encoders = nn.ModuleDict({name: HashEncoder(b, num_bits, batch_norm) for name, b in backbones.items()})
+        if init_from is not None:
+            start_from(self.encoders, init_from)
         self.num_bits = num_bits
         self._optimizer, self._lr_scheduler, self._head_lr_scale = optimizer, lr_scheduler, head_lr_scale
         scored = check_directions(directions, backbones)
         self.metrics: Any = nn.ModuleDict({stage: DirectionScores(scored) for stage in ("val", "test")})
         self.facts: dict[str, Any] = {}
         self.automatic_optimization = not isinstance(self.loss, TrainingProcedure)
+
+    def _check_adversarial(self, image: Backbone) -> None:
+        if isinstance(image, FrozenBackbone) and image.cache_features:
+            raise ValueError("adversarial training needs pictures: set cache_features to false")
+        if isinstance(self.loss, TrainingProcedure) or type(self.loss).views is not HashingLoss.views:
+            name = type(self.loss).__name__
+            raise ValueError(f"adversarial training goes with losses of one step and one view, not with {name}")
 
     def encoder(self, modality: str) -> HashEncoder:
         """Return the encoder of ``image`` or ``text``."""
@@ -154,8 +174,10 @@ class HashingModule(LightningModule):
     def _set_up(self, labels: Tensor, facts: dict[str, Any]) -> None:
         if self.text_encoder is not None and isinstance(self.text_encoder.backbone, TextMLP):
             self.text_encoder.backbone.set_up(facts["text_width"])
-        self.loss.setup(TrainingFacts(labels, self.num_bits))
-        self.loss.to(self.device)
+        for part in (self.loss, self.adversarial):
+            if part is not None:
+                part.setup(TrainingFacts(labels, self.num_bits))
+                part.to(self.device)
         self.facts = facts
 
     def on_fit_start(self) -> None:
@@ -218,31 +240,47 @@ class HashingModule(LightningModule):
         self.train(training)
         return codes
 
+    def on_train_epoch_start(self) -> None:
+        """Hash the training items anew for adversarial training."""
+        if self.adversarial is None:
+            return
+        self.adversarial.epoch = self.current_epoch
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        for batch in data.train_dataloader():
+            remember(self.adversarial.memory, self.image_encoder, batch.to(self.device))
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Take the mean loss of one batch, or the steps of a procedure."""
         del batch_idx
+        if self.augmentation is not None:
+            batch = replace(batch, image=self.augmentation(batch.image))
         if isinstance(self.loss, TrainingProcedure):
             self._take_steps(self.loss, batch)
             return None
-        codes = self._relaxed_codes(batch)
+        logits = self._training_logits(batch)
+        codes = {name: self.loss.relax(found, self.global_step) for name, found in logits.items()}
         with torch.autocast(self.device.type, enabled=False):  # losses are sums over many pairs
             loss = self.loss(codes, batch).mean()
+        if self.adversarial is not None:
+            adversarial = self.adversarial(self.image_encoder, batch, logits["image"].tanh()).mean()
+            self.log("train/adversarial", adversarial.detach(), batch_size=len(batch))
+            loss = loss + adversarial
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
-    def _relaxed_codes(self, batch: Batch) -> dict[str, Tensor]:
-        """Encode all views of a batch in one pass; see :meth:`HashingLoss.forward` for the shape."""
-        codes = {}
+    def _training_logits(self, batch: Batch) -> dict[str, Tensor]:
+        """Encode all views of a batch in one pass: ``(B, K)`` for one view, else ``(V, B, K)``."""
+        logits = {}
         for name in self.encoders:
             encoder, views = self.encoder(name), 1
             if name == "image" and batch.features is None:
-                pictures = tuple(self.loss.views(self._augmented(batch)))
+                pictures = tuple(self.loss.views(batch.image))
                 features, views = encoder.backbone(torch.cat(pictures)), len(pictures)
             else:
                 features = self._features(batch, name)
-            relaxed = self.loss.relax(encoder.logits_of(features), self.global_step)
-            codes[name] = relaxed if views == 1 else relaxed.unflatten(0, (views, -1))
-        return codes
+            found = encoder.logits_of(features)
+            logits[name] = found if views == 1 else found.unflatten(0, (views, -1))
+        return logits
 
     def _take_steps(self, procedure: TrainingProcedure, batch: Batch) -> None:
         made: Any = self.optimizers(use_pl_optimizer=True)
@@ -275,10 +313,7 @@ class HashingModule(LightningModule):
             return backbone(batch.text)
         if batch.features is not None:
             return cast(FrozenBackbone, backbone).head(batch.features)
-        return backbone(self._augmented(batch))
-
-    def _augmented(self, batch: Batch) -> Tensor:
-        return self.augmentation(batch.image) if self.training and self.augmentation is not None else batch.image
+        return backbone(batch.image)
 
     def _codes(self, batch: Batch) -> dict[str, Tensor]:
         return {name: self.encoder(name).logits_of(self._features(batch, name)) for name in self.encoders}
