@@ -7,8 +7,10 @@ from lightning_modules.attacks.mainstay import MainstayAttack
 from lightning_modules.attacks.nag import NAGAttack
 from lightning_modules.attacks.pros_gan import ProSGAN
 from lightning_modules.attacks.sdha import SDHAAttack
+from lightning_modules.attacks.tha import THA
 
 __all__ = [
+    "THA",
     "Attack",
     "HAGAttack",
     "IterativeCodeAttack",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,12 +9,12 @@ from torch import Tensor
 
 from lightning_modules.attacks.folder import load_prefixed
 from lightning_modules.attacks.networks import ProSGANGenerator, PrototypeNet
-from lightning_modules.attacks.trained import TrainedAttack
+from lightning_modules.attacks.trained import PrototypeAttack
 from lightning_modules.checks import check_images
-from lightning_modules.types import AttackGoal, CodeBook, Victim, binarize
+from lightning_modules.types import AttackGoal, Victim
 
 
-class ProSGAN(TrainedAttack):
+class ProSGAN(PrototypeAttack):
     """One pass of a generator that was trained against a hasher; the victim is not asked again.
 
     The published attack has no L-infinity budget: only the reconstruction term of its training keeps an adversarial
@@ -32,7 +31,6 @@ class ProSGAN(TrainedAttack):
         ValueError: no such folder, damaged files, a budget that is not positive or an unknown precision.
     """
 
-    prototype: PrototypeNet
     generator: ProSGANGenerator
 
     def __init__(
@@ -54,13 +52,6 @@ class ProSGAN(TrainedAttack):
         self.generator = ProSGANGenerator(facts.image_size, **options)
         networks = {"prototype": self.prototype, "generator": self.generator}
         load_prefixed(networks, tensors, f"attack folder {self.folder!r}")
-
-    @torch.no_grad()
-    def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
-        """Take the signs of the prototype codes; see :meth:`Attack.aim`."""
-        del ids, knowledge, seed
-        code = self.prototype(label.to(self.device)).code
-        return AttackGoal(label, binarize(code).to(label.device))
 
     @torch.no_grad()
     def forward(self, images: Tensor, goal: AttackGoal, victim: Victim) -> Tensor:

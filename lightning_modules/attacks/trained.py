@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_modules.attacks.base import Attack, VictimFacts
+from lightning_modules.attacks.base import Attack, Knowledge, VictimFacts
 from lightning_modules.attacks.folder import AttackFacts, load_folder
+from lightning_modules.attacks.networks import PrototypeNet
 from lightning_modules.digests import digest_of_weights
+from lightning_modules.types import AttackGoal, CodeBook, binarize
 
 
 class TrainedAttack(Attack):
@@ -27,6 +30,8 @@ class TrainedAttack(Attack):
     Raises:
         ValueError: no such folder, damaged files, or the folder of another attack.
     """
+
+    knowledge: Knowledge = "nothing"  # it was all the training's
 
     def __init__(self, folder: str) -> None:
         super().__init__()
@@ -69,3 +74,16 @@ class TrainedAttack(Attack):
         options = {k: v for k, v in self.spec["init_args"].items() if k != "folder"}
         facts = [type(self).__name__, options, digest_of_weights(self)]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class PrototypeAttack(TrainedAttack):
+    """A trained attack that aims at the prototype code of the target label."""
+
+    prototype: PrototypeNet
+
+    @torch.no_grad()
+    def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
+        """Take the signs of the prototype codes; see :meth:`Attack.aim`."""
+        del knowledge
+        code = self.prototype(label.to(self.device)).code
+        return AttackGoal(label, binarize(code).to(label.device), ids=tuple(ids), seed=seed)
