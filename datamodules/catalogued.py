@@ -8,9 +8,6 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS, DEFAULT_SPLITS, RetrievalDataModule
 from datamodules.catalogue import VERSION, Catalogue, CatalogueSource
@@ -20,8 +17,6 @@ from datamodules.source import DataError, ItemSource
 from datamodules.splits import SplitSizes
 from datamodules.stores import PictureStore
 from datamodules.text.base import TextFeatures
-
-Missing = Literal["error", "skip"]
 
 
 class CatalogueDataModule(RetrievalDataModule):
@@ -82,7 +77,11 @@ class CatalogueDataModule(RetrievalDataModule):
         path = self.catalogue_path
         if not path.exists():
             raise RuntimeError("the data module is not prepared yet: call prepare_data() before setup()")
-        return CatalogueSource(path, PictureStore(self.root))
+        return CatalogueSource(path, self.pictures())
+
+    def pictures(self) -> PictureStore:
+        """Return the store that the catalogue's paths are read from."""
+        return PictureStore(self.root)
 
 
 def folders_below(root: Path, cache_dir: Path) -> Iterator[tuple[str, list[str]]]:
@@ -117,28 +116,6 @@ def stamps(root: Path, cache_dir: Path) -> list[tuple[str, int]]:
     if not root.is_dir():
         return []
     return [(name, (root / name).stat().st_mtime_ns) for name, _ in folders_below(root, cache_dir) if name != "."]
-
-
-def drop_missing(catalogue: Catalogue, pictures: PictureStore, policy: Missing) -> Catalogue:
-    """Check that all pictures are there.
-
-    Args:
-        catalogue: the items.
-        pictures: where their pictures are.
-        policy: ``error``, or ``skip``, which leaves them out and lists their paths as the fact ``missing``.
-
-    Raises:
-        DataError: some are missing and the policy is ``error``, which lists all of them; or none is there.
-    """
-    gone = pictures.missing(catalogue.paths)
-    if not gone:
-        return catalogue
-    listed, counts = [catalogue.paths[row] for row in gone], f"{len(gone)} of {len(catalogue.ids)}"
-    if policy == "error" or len(gone) == len(catalogue.ids):
-        hint = "; missing=skip leaves them out" if policy == "error" else ""
-        raise DataError(f"{pictures.root}: {counts} pictures are missing{hint}:\n  " + "\n  ".join(listed))
-    keep = np.setdiff1d(np.arange(len(catalogue.ids)), gone)
-    return catalogue.select(keep, missing="\n".join(listed))
 
 
 def check_option(option: str, value: object, allowed: tuple[str, ...]) -> None:

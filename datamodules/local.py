@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 
 from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS
 from datamodules.catalogue import Catalogue
-from datamodules.catalogued import CatalogueDataModule, Missing, check_option, drop_missing
+from datamodules.catalogued import CatalogueDataModule, check_option
 from datamodules.dataset import Loading
+from datamodules.hub_pictures import HubPictures, HubStore
 from datamodules.images import Pixels
 from datamodules.layouts.base import Layout, find_layout
+from datamodules.missing import Missing, drop_missing
 from datamodules.protocol import Protocol
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SPLIT_RULE, SplitSizes
@@ -37,6 +39,7 @@ class LocalDataModule(CatalogueDataModule):
         splits: sizes of the splits; None takes the protocol's.
         loader: batch size and workers.
         cache_dir: folder for catalogues, manifests and features.
+        hub: pictures from a Hugging Face data set; ``root`` then holds labels and splits only.
 
     Raises:
         DataError: an unknown option; in ``prepare_data``, whatever is wrong with the files.
@@ -57,6 +60,7 @@ class LocalDataModule(CatalogueDataModule):
         splits: SplitSizes = PROTOCOL_SIZES,
         loader: Loading = DEFAULT_LOADER,
         cache_dir: str = "data",
+        hub: HubPictures | None = None,
     ) -> None:
         chosen = next(iter(self.protocols)) if protocol is None else protocol
         if chosen not in self.protocols:
@@ -64,7 +68,7 @@ class LocalDataModule(CatalogueDataModule):
         check_option("missing", missing, ("error", "skip"))
         check_option("class_order", class_order, ("alphabetical", "legacy"))
         self.protocol = self.protocols[chosen]
-        self._missing, self._class_order = missing, class_order
+        self._missing, self._class_order, self._hub = missing, class_order, hub
         super().__init__(root, f"{self.short_name}-{chosen}", text, pixels, splits, loader, cache_dir)
 
     @property
@@ -77,7 +81,12 @@ class LocalDataModule(CatalogueDataModule):
         cache = self.cache_dir.resolve()  # it may lie below the root, and changes while it is filled
         entries = self.root.iterdir() if self.root.is_dir() else ()
         found = [entry for entry in entries if entry.exists() and entry.resolve() != cache]
-        return [sorted((e.name, e.stat().st_mtime_ns) for e in found), self._missing, self._class_order]
+        return [
+            sorted((e.name, e.stat().st_mtime_ns) for e in found),
+            self._missing,
+            self._class_order,
+            self._hub and asdict(self._hub),
+        ]
 
     def read_catalogue(self) -> Catalogue:
         """Recognise the layout, read it, and check it."""
@@ -85,7 +94,9 @@ class LocalDataModule(CatalogueDataModule):
         catalogue = layout.read(self.root, self.protocol)
         if self.protocol.class_names:  # a general layout cannot know the name; a folder is called after itself
             catalogue = replace(catalogue, name=self.short_name)
-        catalogue = drop_missing(catalogue, PictureStore(self.root), self._missing)
+        if self._hub is not None:
+            catalogue = self._hub.join(catalogue, self.protocol.item_id)
+        catalogue = drop_missing(catalogue, self.pictures(), self._missing)
         if self.protocol.items and len(catalogue.ids) != self.protocol.items:
             rank_zero_warn(
                 f"{self.root}: {len(catalogue.ids)} items, the protocol {self.short_name}/{self.protocol.name} has "
@@ -94,6 +105,10 @@ class LocalDataModule(CatalogueDataModule):
         order = self.protocol.class_names if self._class_order == "alphabetical" else self.protocol.legacy_class_names
         published = "published lists" if catalogue.query is not None else SPLIT_RULE
         return _reorder(catalogue, order or catalogue.class_names, layout=layout.title, split_source=published)
+
+    def pictures(self) -> PictureStore:
+        """Return the store of the pictures; see :meth:`CatalogueDataModule.pictures`."""
+        return super().pictures() if self._hub is None else HubStore(self.root, self._hub)
 
     def load_source(self) -> ItemSource:
         """Open the catalogue."""

@@ -37,6 +37,11 @@ class PictureStore:
     def __getstate__(self) -> dict[str, Any]:
         return {"root": self.root, "_archives": {}, "_arrays": {}}  # an inherited handle would share its position
 
+    @property
+    def where(self) -> str:
+        """Where the pictures are, for messages."""
+        return str(self.root)
+
     def read(self, path: str) -> Tensor:
         """Return a picture, uint8 ``(3, H, W)`` RGB.
 

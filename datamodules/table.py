@@ -13,14 +13,15 @@ import numpy as np
 
 from datamodules.base import DEFAULT_LOADER, DEFAULT_PIXELS
 from datamodules.catalogue import Catalogue
-from datamodules.catalogued import Missing, check_option, drop_missing, stamps
+from datamodules.catalogued import check_option, stamps
 from datamodules.dataset import Loading
 from datamodules.images import Pixels
+from datamodules.missing import Missing, drop_missing
 from datamodules.own import OWN_SIZES, OwnPicturesDataModule, check_name, check_unicode, multi_hot_names, shortened
 from datamodules.records import Record, read_records
 from datamodules.source import DataError
 from datamodules.splits import SPLIT_RULE, SplitSizes
-from datamodules.stores import ARRAY, PictureStore
+from datamodules.stores import ARRAY
 from datamodules.text.base import TextFeatures
 
 SPLITS = ("train", "query", "database")
@@ -116,7 +117,7 @@ class TableDataModule(OwnPicturesDataModule):
             },
             **({} if self._split is None else self._published(records)),
         )
-        return drop_missing(catalogue, PictureStore(self.root), self._missing)
+        return drop_missing(catalogue, self.pictures(), self._missing)
 
     def _place(self, record: Record, column: str) -> str:
         return f"{self.table} {record.place}, column {column!r}"

@@ -49,18 +49,15 @@ def locate(root: Path, listed: Sequence[str]) -> tuple[tuple[str, ...], str]:
         not there gets the path where it should be. And a note for a report: which folder was found as which.
 
     Raises:
-        DataError: none is found, two folders are equally likely, or two listed pictures would be one file.
+        DataError: two folders are equally likely, or two listed pictures would be one file.
     """
     by_folder: dict[str, list[str]] = defaultdict(list)
     for path in listed:
         folder, _, name = path.rpartition("/")
         by_folder[folder].append(name)
     places = _places(root, by_folder)
-    if not places:
-        raise DataError(
-            f"{root}: none of the {len(listed)} listed pictures is in a folder or zip archive below it, "
-            f"for instance {listed[0]}"
-        )
+    if not places:  # they may come from elsewhere
+        return tuple(listed), "no listed picture is below the folder"
     homes = {folder: _home(root, folder, names, places) for folder, names in by_folder.items()}
     found, used = [], Counter[tuple[str, str]]()
     for path in listed:

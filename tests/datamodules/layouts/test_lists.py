@@ -14,6 +14,7 @@ from PIL import Image
 
 from datamodules.layouts.lists import HashNetLists, ProsGanLists, text_lines
 from datamodules.layouts.places import listed_path, locate
+from datamodules.missing import drop_missing
 from datamodules.protocol import Protocol, last_number
 from datamodules.source import DataError
 from datamodules.splits import SplitSizes
@@ -321,7 +322,11 @@ def test_linked_folders_and_circles(tmp_path):
 
 def test_no_picture_at_all(tmp_path, kind):
     _write_lists(tmp_path, kind)
-    _fails(tmp_path, kind, "none of the 6 listed pictures", "mirflickr/im4.jpg")
+    catalogue = _read(tmp_path, kind)  # they may come from the Hub
+    assert catalogue.paths[0] == "mirflickr/im4.jpg"
+    assert "no listed picture" in catalogue.facts["picture_source"]
+    with pytest.raises(DataError, match=r"none of the 6 listed pictures is there, for instance mirflickr/im4\.jpg"):
+        drop_missing(catalogue, PictureStore(tmp_path), "skip")
 
 
 def test_other_files_are_not_recognised(tmp_path):
