@@ -16,6 +16,8 @@ LIGHTNING_FILES = {
     "attacks.training.prototype": "a LightningModule",
     "attacks.training.pros_gan": "a LightningModule",
     "purification.module": "a LightningModule",
+    "purification.folder": "a LightningModule",
+    "purification.pairs.crafted": "loads its victim, a LightningModule",
     "evaluation.module": "a LightningModule",
     "evaluation.database": "a LightningModule",
     "evaluation.context": "runs a Trainer over the database",

@@ -80,7 +80,9 @@ class EvaluationPlan:
         targets: how target labels are drawn.
         seed: seed of every random choice of the attacks.
         num_queries: evaluate on the first queries of the split only; None takes all.
-        split: split that queries are taken from; ``val`` to choose a setting, ``query`` to report it.
+        split: split that queries are taken from; ``val`` to choose a setting, ``query`` to report it, ``train`` to
+            store attacked training items for the fine-tuning of a purifier (its figures are no results: the items are
+            in the database that is ranked).
         shard_size: queries per stored shard and test step.
         summary: one sentence for the head of the report.
     """
@@ -110,15 +112,15 @@ class EvaluationPlan:
             attack, _, defence = pair.partition("/")
             if attack not in {CLEAN, *self.attacks} or defence not in {CLEAN, *self.defences}:
                 raise ValueError(f"exclude {pair!r}: expected attack/defence, by the names given in the plan")
-        if self.split not in ("query", "val"):
-            raise ValueError(f"split={self.split!r}: expected 'query' or 'val'")
+        if self.split not in ("query", "val", "train"):
+            raise ValueError(f"split={self.split!r}: expected 'query', 'val' or 'train'")
         if self.shard_size < 1:
             raise ValueError(f"shard_size={self.shard_size}: expected at least 1")
 
     @property
     def database_split(self) -> str:
         """The split that queries are ranked against."""
-        return "database" if self.split == "query" else "val_database"
+        return "val_database" if self.split == "val" else "database"
 
     def cells(self) -> list[Cell]:
         """Expand the plan, clean rows first."""

@@ -17,6 +17,7 @@ from lightning_modules.augmentation import Augmentation
 from lightning_modules.configurable import build
 from lightning_modules.purification.denoiser import Denoiser, Diffusion, load_scheduler
 from lightning_modules.purification.objectives import Draws, Objective, Pair, Simple
+from lightning_modules.purification.pairs import PairSource
 from lightning_modules.purification.schedule import DiffusionSchedule
 from lightning_modules.randomness import sample_uniforms
 from lightning_modules.types import Batch
@@ -44,6 +45,7 @@ class DDPMModule(LightningModule):
         t_range: smallest and largest t that is trained; a purifier that only uses t <= T_p learns faster from
             ``(1, T_p)``. Default: ``(1, T)``.
         objective: what is learned; default: L_simple.
+        pairs: where adversarial images come from, for an objective that needs them; no part of a checkpoint.
         ema_decay: decay of the averaged weights; ramped up as ``min(decay, (1 + n) / (10 + n))``.
         augmentation: crops, shifts and flips of the training images.
         seed: seed of augmentation, t and noise.
@@ -66,6 +68,7 @@ class DDPMModule(LightningModule):
         dropout: float | None = None,
         t_range: tuple[int, int] | None = None,
         objective: Objective | None = None,
+        pairs: PairSource | None = None,
         ema_decay: float = 0.9999,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -90,7 +93,7 @@ class DDPMModule(LightningModule):
         self.objective = Simple() if objective is None else build(objective, Objective)  # type: ignore[type-abstract]
         self.t_range = self._checked_range(t_range)
         self.augmentation = None if augmentation is None else build(augmentation, Augmentation)
-        self.seed = seed
+        self.pairs, self.seed = pairs, seed
         self.save_hyperparameters(
             {
                 "unet": _plain(network.config),
@@ -115,10 +118,26 @@ class DDPMModule(LightningModule):
         self.objective.check((first, last))
         return first, last
 
+    def setup(self, stage: str) -> None:
+        """Open the adversarial images.
+
+        Raises:
+            ValueError: the objective needs some and there are none, or they do not belong to the training split.
+        """
+        if stage != "fit" or not self.objective.paired:
+            return
+        if self.pairs is None:
+            raise ValueError(f"objective {type(self.objective).__name__} needs adversarial images: give pairs")
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.pairs.setup(data, self.trainer.strategy.root_device)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Take the objective at a t per image."""
         del batch_idx
-        pair = self._augmented(batch, batch.image, batch.image)
+        adversarial = batch.image
+        if self.pairs is not None and self.objective.paired:
+            adversarial = self.pairs(batch, self.current_epoch)
+        pair = self._augmented(batch, batch.image, adversarial)
         draws = Draws.of(self.seed, f"train/{self.current_epoch}", batch.ids, pair.clean)
         loss = self.objective(self.denoiser, self.schedule, pair, self.t_range, draws).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))

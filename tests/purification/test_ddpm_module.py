@@ -12,7 +12,18 @@ from torch.utils.data import DataLoader
 from lightning_modules.augmentation import Augmentation
 from lightning_modules.purification import DDPMModule, DiffusionPurifier, DiffusionSchedule
 from lightning_modules.purification.objectives import Bridge
+from lightning_modules.purification.pairs import PairSource
 from lightning_modules.types import Batch
+
+
+class Brighter(PairSource):
+    """Stands for an attack."""
+
+    def setup(self, data, device):
+        pass
+
+    def attacked(self, batch, choice, epoch):
+        return (batch.image + 0.1).clamp(max=1)
 
 
 def make_batch(images, first=0):
@@ -226,6 +237,7 @@ def test_a_checkpoint_rebuilds_the_module(unet_arguments, images, fit, tmp_path)
         dropout=0.25,
         t_range=(1, 200),
         objective=bridge,
+        pairs=Brighter(),
         ema_decay=0.99,
         augmentation=augmentation,
         seed=5,
