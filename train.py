@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.cli import ArgsType, LightningCLI
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+
+class SaveRunConfig(SaveConfigCallback):
+    """Keeps the configuration of a run in its folder; a prediction has none, and would leave it where it was called."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save it, unless the stage is ``predict``."""
+        if stage != "predict":
+            super().setup(trainer, pl_module, stage)
 
 
 class RetPurCLI(LightningCLI):
     """LightningCLI over the suite's modules and data modules, with a fixed default seed."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--out``: where a module writes results is where its data module finds those that are done."""
+        parser.add_argument("--out", type=str | None, default=None, help="predict: folder for cleaned pictures")
+        for target in ("model.init_args.out", "data.init_args.done"):  # of no effect on classes without them
+            parser.link_arguments("out", target)
+
+    def after_predict(self) -> None:
+        """End with a message, and status 1, if the module had to skip items."""
+        skipped: list[str] = getattr(self.model, "skipped", [])
+        if skipped:
+            sys.exit(f"{len(skipped)} skipped:" + "".join(f"\n  {one}" for one in skipped))
 
 
 def main(args: ArgsType = None, run: bool = True) -> RetPurCLI:
@@ -26,6 +48,7 @@ def main(args: ArgsType = None, run: bool = True) -> RetPurCLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         seed_everything_default=0,
+        save_config_callback=SaveRunConfig,
         save_config_kwargs=options,
         args=args,
         run=run,

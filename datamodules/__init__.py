@@ -6,6 +6,7 @@ from datamodules.dataset import Loading
 from datamodules.folder import FolderDataModule
 from datamodules.huggingface import HuggingFaceDataModule
 from datamodules.images import Pixels
+from datamodules.mixed_folder import MixedFolderDataModule
 from datamodules.scenes.module import ScenesDataModule
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SplitSizes
@@ -18,6 +19,7 @@ __all__ = [
     "HuggingFaceDataModule",
     "ItemSource",
     "Loading",
+    "MixedFolderDataModule",
     "Pixels",
     "RetrievalDataModule",
     "ScenesDataModule",

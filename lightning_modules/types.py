@@ -72,6 +72,28 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """One picture at its own size, to be worked on and written.
+
+    Attributes:
+        sample_id: its id.
+        image: uint8 ``(3, H, W)`` RGB, or None if it cannot be read.
+        target: relative path that the result is to be written to.
+        error: why it cannot be read.
+    """
+
+    sample_id: str
+    image: Tensor | None
+    target: str
+    error: str = ""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Picture:
+        """Return the picture as it is (Lightning's transfer hook calls this): it is moved in tiles."""
+        del device, non_blocking
+        return self
+
+
+@dataclass(frozen=True)
 class CodeBook:
     """Binary codes of one split with what is known of its items: a database, or an attacker's knowledge.
 

@@ -26,9 +26,7 @@ def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
     Raises:
         ValueError: no such file, no checkpoint of a HashingModule, or one of other classes.
     """
-    if not Path(checkpoint).is_file():
-        raise ValueError(f"checkpoint {checkpoint!r}: no such file; train one with train.py fit")
-    module = _load_module(checkpoint)
+    module = load_module(checkpoint)
     trained = module.facts
     if list(trained["class_names"]) != list(data.class_names):
         raise ValueError(
@@ -50,7 +48,14 @@ def digest_of_hasher(encoder: HashEncoder) -> str:
     return hashlib.sha256(f"{digest_of_weights(encoder)}\n{options}".encode()).hexdigest()
 
 
-def _load_module(checkpoint: str) -> HashingModule:
+def load_module(checkpoint: str) -> HashingModule:
+    """Load a trained hashing module, whatever data it was trained on.
+
+    Raises:
+        ValueError: no such file, no checkpoint of a HashingModule, or weights that are not finite.
+    """
+    if not Path(checkpoint).is_file():
+        raise ValueError(f"checkpoint {checkpoint!r}: no such file; train one with train.py fit")
     try:
         module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:

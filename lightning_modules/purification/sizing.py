@@ -84,8 +84,8 @@ def tiled(network: Network, x: Tensor, timesteps: Tensor, side: int) -> Tensor:
     window = torch.minimum(torch.arange(1, side + 1), torch.arange(side, 0, -1)).to(x)
     window = window[:, None] * window
     pieces, weight = [], torch.zeros(padded.shape[-2:], dtype=x.dtype, device=x.device)
-    for top in _starts(padded.shape[-2], side):
-        for left in _starts(padded.shape[-1], side):
+    for top in tile_starts(padded.shape[-2], side):
+        for left in tile_starts(padded.shape[-1], side):
             rows, columns = slice(top, top + side), slice(left, left + side)
             pieces.append((network(padded[..., rows, columns], timesteps), rows, columns))
             weight[rows, columns] += window
@@ -96,7 +96,7 @@ def tiled(network: Network, x: Tensor, timesteps: Tensor, side: int) -> Tensor:
     return (total / weight)[..., :height, :width]
 
 
-def _starts(length: int, side: int) -> list[int]:
+def tile_starts(length: int, side: int) -> list[int]:
     """Where tiles begin along a line: as few as overlap by a quarter at least, evenly spread."""
     count = 1 if length <= side else -(-(length - side) // (side - side // 4)) + 1
     return [round(i * (length - side) / max(1, count - 1)) for i in range(count)]
