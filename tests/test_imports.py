@@ -15,6 +15,8 @@ LIGHTNING_FILES = {
     "attacks.training.base": "a LightningModule",
     "attacks.training.prototype": "a LightningModule",
     "attacks.training.pros_gan": "a LightningModule",
+    "attacks.training.universal": "a LightningModule",
+    "attacks.training.validated": "a LightningModule",
     "purification.module": "a LightningModule",
     "purification.folder": "a LightningModule",
     "purification.pairs.crafted": "loads its victim, a LightningModule",

@@ -8,6 +8,7 @@ from lightning_modules.attacks.nag import NAGAttack
 from lightning_modules.attacks.pros_gan import ProSGAN
 from lightning_modules.attacks.sdha import SDHAAttack
 from lightning_modules.attacks.tha import THA
+from lightning_modules.attacks.universal import UniversalPerturbation
 
 __all__ = [
     "THA",
@@ -18,5 +19,6 @@ __all__ = [
     "NAGAttack",
     "ProSGAN",
     "SDHAAttack",
+    "UniversalPerturbation",
     "VictimFacts",
 ]

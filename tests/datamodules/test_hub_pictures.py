@@ -47,7 +47,9 @@ class Numbers(Layout):
 class Numbered(LocalDataModule):
     short_name = "numbered"
     protocols: ClassVar[dict[str, Protocol]] = {
-        "uni": Protocol("uni", ("even", "odd"), ("even", "odd"), SplitSizes(query=3, train=4), COUNT, "here", last_number)
+        "uni": Protocol(
+            "uni", ("even", "odd"), ("even", "odd"), SplitSizes(query=3, train=4), COUNT, "here", last_number
+        )
     }
     layouts = (Numbers(), HashNetLists())
 

@@ -3,5 +3,13 @@
 from lightning_modules.attacks.training.objectives import ProSGANPrototype, PrototypeObjective, THAPrototype
 from lightning_modules.attacks.training.pros_gan import ProSGANTraining
 from lightning_modules.attacks.training.prototype import PrototypeTraining
+from lightning_modules.attacks.training.universal import UniversalTraining
 
-__all__ = ["ProSGANPrototype", "ProSGANTraining", "PrototypeObjective", "PrototypeTraining", "THAPrototype"]
+__all__ = [
+    "ProSGANPrototype",
+    "ProSGANTraining",
+    "PrototypeObjective",
+    "PrototypeTraining",
+    "THAPrototype",
+    "UniversalTraining",
+]

@@ -1,4 +1,4 @@
-"""The three terms of a generative attack, one value per image (ProS-GAN, eq. 8 to 11; TA-DCH uses the same)."""
+"""Terms of generative attacks, one value per image (ProS-GAN, eq. 8 to 11; those of TA-DCH are the same) and others."""
 
 from __future__ import annotations
 
@@ -32,3 +32,18 @@ def code_disagreement(codes: Tensor, wanted: Tensor) -> Tensor:
 def reconstruction(made: Tensor, images: Tensor) -> Tensor:
     """Mean squared error of images ``(B, 3, H, W)``, ``(B,)``; in [-1, 1], four times that of [0, 1]."""
     return (made - images).square().flatten(1).mean(dim=1)
+
+
+def masked_disagreement(codes: Tensor, wanted: Tensor, margin: float) -> Tensor:
+    """Return ``1 - sum(h w u) / sum(w)`` over images and bits, ``w`` where ``|h - u|`` exceeds the margin (SS-TUAA).
+
+    Args:
+        codes: u, float ``(B, K)`` in (-1, 1).
+        wanted: h, ``(B, K)`` in {-1, +1}.
+        margin: bits that are nearer to their goal do not count.
+
+    Returns:
+        a scalar; 1, without gradient, where no bit counts.
+    """
+    counted = ((wanted - codes).abs() > margin).to(codes.dtype)
+    return 1 - (wanted * counted * codes).sum() / counted.sum().clamp_min(1)

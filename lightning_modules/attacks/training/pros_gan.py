@@ -8,28 +8,24 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
-from torchmetrics import MeanSquaredError
 
 from lightning_modules.attacks.folder import AttackFacts, load_folder, load_prefixed, prefixed, save_folder
 from lightning_modules.attacks.networks import ClassDiscriminator, ProSGANGenerator, PrototypeNet
-from lightning_modules.attacks.training.base import AttackTraining
 from lightning_modules.attacks.training.losses import FAKE, REAL, class_lsgan, code_disagreement, reconstruction
 from lightning_modules.attacks.training.objectives import ProSGANPrototype
 from lightning_modules.attacks.training.prototype import attack_adam
-from lightning_modules.checks import check_positive, round_to_8bit
-from lightning_modules.hashing.module import Role
-from lightning_modules.retrieval.metrics import HammingMAP
-from lightning_modules.retrieval.targets import draw_targets, target_pool
+from lightning_modules.attacks.training.validated import ValidatedTraining
+from lightning_modules.checks import check_positive
+from lightning_modules.retrieval.targets import target_pool
 from lightning_modules.types import Batch, binarize
 
 
-class ProSGANTraining(AttackTraining):
+class ProSGANTraining(ValidatedTraining):
     """Trains ProS-GAN's generator against a hasher and a discriminator (Wang et al., CVPR 2021, section 3.4).
 
     ``L_G = w_rec MSE + w_hash (1 - mean u h) + w_gan LSGAN`` with pictures in [-1, 1]. Every image is given
     a target label, each label combination of the database with the same chance; a draw depends on seed, epoch
-    and sample only. Validation queries are attacked the same way: ``val/t_map`` and ``val/map`` rank part of the
-    database by their 8-bit images, ``val/rmse`` is the perceptibility.
+    and sample only.
 
     Args:
         hasher: checkpoint of the hasher that is attacked.
@@ -71,9 +67,6 @@ class ProSGANTraining(AttackTraining):
         self.weights = {"reconstruction": w_rec, "hashing": w_hash, "adversarial": w_gan}
         self.d_every, self.channels, self.drop_empty = d_every, channels, drop_empty
         self.constant_epochs, self._optimizer = constant_epochs, optimizer
-        self.metrics: Any = torch.nn.ModuleDict({"map": HammingMAP(), "t_map": HammingMAP()})
-        self.rmse = MeanSquaredError(squared=False)
-        self._database_codes: dict[int, Tensor] = {}
 
     def configure_model(self) -> None:
         """Make the networks, once the data is known, and read the prototype network."""
@@ -95,12 +88,6 @@ class ProSGANTraining(AttackTraining):
                 f"prototype network {self.prototype_folder!r} was trained against another hasher than {self.hasher!r}; "
                 "repeat the first stage"
             )
-
-    def targets(self, batch: Batch, occasion: str) -> Tensor:
-        """Draw a target label for each image: uint8 ``(B, C)``, by seed, occasion and sample id."""
-        ids = [f"{occasion}/{name}" for name in batch.ids]
-        drawn = draw_targets(batch.label, ids, self.pool, "rows", drop_empty=False, seed=self.seed)
-        return drawn.to(self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Let the discriminator learn, every third time, then the generator."""
@@ -148,28 +135,9 @@ class ProSGANTraining(AttackTraining):
         for schedule in self.lr_schedulers():  # type: ignore[union-attr]
             schedule.step()
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any] | None:
-        """Hash database items, attack queries; for the latter, return pictures for callbacks."""
-        if Role(dataloader_idx) is Role.database:
-            if batch_idx not in self._database_codes:  # the victim does not change
-                self._database_codes[batch_idx] = binarize(self.victim(batch.image))
-            for metric in self.metrics.values():
-                metric.update(self._database_codes[batch_idx], batch.label, batch.index, "database")
-            return None
-        target = self.targets(batch, "validation")
-        made = self.generator(2 * batch.image - 1, self.prototype(target).semantic).float()
-        attacked = round_to_8bit((made + 1) / 2)
-        pixels = attacked.float() / 255
-        codes = binarize(self.victim(pixels))
-        self.metrics["map"].update(codes, batch.label, batch.index, "query")
-        self.metrics["t_map"].update(codes, target, batch.index, "query")
-        self.rmse.update(pixels.flatten(), batch.image.flatten())
-        return {"original": round_to_8bit(batch.image), "attacked": attacked}
-
-    def on_validation_epoch_end(self) -> None:
-        """Log success and perceptibility of the attack."""
-        self.log_dict({f"val/{name}": metric for name, metric in self.metrics.items()}, prog_bar=True)
-        self.log("val/rmse", self.rmse, prog_bar=True)
+    def craft(self, images: Tensor, target: Tensor) -> Tensor:
+        """See :meth:`ValidatedTraining.craft`."""
+        return (self.generator(2 * images - 1, self.prototype(target).semantic).float() + 1) / 2
 
     def configure_optimizers(self) -> Any:
         """Build both optimisers and their linear decay."""
