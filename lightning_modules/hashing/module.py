@@ -18,6 +18,7 @@ from lightning_modules.checks import check_images
 from lightning_modules.configurable import build
 from lightning_modules.hashing.adversarial import AdversarialTraining, remember
 from lightning_modules.hashing.backbones import Backbone
+from lightning_modules.hashing.compatibility import check_options
 from lightning_modules.hashing.directions import Direction, DirectionScores, check_directions
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.frozen import use_frozen_features
@@ -108,13 +109,7 @@ class HashingModule(LightningModule):
                 "adversarial": None if self.adversarial is None else self.adversarial.spec,
             }
         )
-        changes_pictures = self.augmentation is not None or type(self.loss).views is not HashingLoss.views
-        if isinstance(image, FrozenBackbone) and image.cache_features and changes_pictures:
-            raise ValueError("augmentation changes pictures of which features are kept: set cache_features to false")
-        if isinstance(self.loss, TrainingProcedure) and head_lr_scale != 1:
-            raise ValueError(f"head_lr_scale={head_lr_scale}: {type(self.loss).__name__} makes its own optimisers")
-        if self.adversarial is not None:
-            self._check_adversarial(image)
+        check_options(image, self.loss, self.augmentation is not None, self.adversarial is not None, head_lr_scale)
         backbones = {"image": image} | ({} if text is None else {"text": text})
         self.encoders = nn.ModuleDict({name: HashEncoder(b, num_bits, batch_norm) for name, b in backbones.items()})
         if init_from is not None:
@@ -125,13 +120,6 @@ class HashingModule(LightningModule):
         self.metrics: Any = nn.ModuleDict({stage: DirectionScores(scored) for stage in ("val", "test")})
         self.facts: dict[str, Any] = {}
         self.automatic_optimization = not isinstance(self.loss, TrainingProcedure)
-
-    def _check_adversarial(self, image: Backbone) -> None:
-        if isinstance(image, FrozenBackbone) and image.cache_features:
-            raise ValueError("adversarial training needs pictures: set cache_features to false")
-        if isinstance(self.loss, TrainingProcedure) or type(self.loss).views is not HashingLoss.views:
-            name = type(self.loss).__name__
-            raise ValueError(f"adversarial training goes with losses of one step and one view, not with {name}")
 
     def encoder(self, modality: str) -> HashEncoder:
         """Return the encoder of ``image`` or ``text``."""

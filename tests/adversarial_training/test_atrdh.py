@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from lightning_modules.adversarial_training import ATRDH
-from lightning_modules.adversarial_training.atrdh import Prototypes, circle_loss
 from lightning_modules.types import binarize
 from tests.adversarial_training.problems import make_batch, make_encoder, set_up
 from tests.hashing.loss_problems import BITS, CLASSES, ITEMS, make_problem
@@ -23,30 +22,6 @@ def looped_circle(products, similarity):
     return sum(math.log(part) for part in (positive, negative) if part)
 
 
-@pytest.mark.parametrize("kind", ["both", "none similar", "all similar"])
-def test_circle_loss(kind):
-    generator = torch.Generator().manual_seed(0)
-    products = torch.rand(4, 7, generator=generator, dtype=torch.float64) * 2 - 1
-    similarity = {"both": torch.rand(4, 7, generator=generator).round()}
-    similarity = similarity.get(kind, torch.full((4, 7), float(kind == "all similar")))
-    value = circle_loss(products.requires_grad_(), similarity)
-    assert value.item() == pytest.approx(looped_circle(products.tolist(), similarity.tolist()))
-    value.backward()
-    # By hand, a constant: d/ds = +-a softmax over the pairs of a kind.
-    s = products.detach()
-    expected = torch.zeros_like(s)
-    for similar, sign, a in ((True, -1, 2 - s), (False, 1, s + 2)):
-        chosen = (similarity > 0) == similar
-        weights = (sign * a * s).exp() * chosen
-        expected += sign * a * weights / weights.sum().clamp_min(1e-300)
-    torch.testing.assert_close(products.grad, expected)
-
-
-def test_the_prototype_network_is_the_papers():
-    sizes = [tuple(p.shape) for p in Prototypes(21, 32).parameters()]
-    assert sizes == [(4096, 21), (4096,), (512, 4096), (512,), (32, 512), (32,)]
-
-
 def test_a_step_of_training():
     strategy, encoder, batch = (
         set_up(ATRDH(weight=0.5, prototype_quantisation=0.3)),
@@ -57,7 +32,7 @@ def test_a_step_of_training():
     values = strategy(encoder, batch, u)
     labels, _ = make_problem()
     targets = strategy.draw_targets(batch)
-    prototypes = strategy.prototypes(targets.float())
+    prototypes = strategy.prototypes(targets).code
     adversarial = encoder(strategy.craft(encoder, batch, binarize(prototypes)))
     products = prototypes @ binarize(u).float().T / BITS
     own = looped_circle(products.tolist(), (targets.float() @ labels.float().T > 0).tolist())
@@ -73,7 +48,7 @@ def test_a_step_of_training():
 def test_neither_gradient_reaches_the_other_network():
     strategy, encoder, batch = set_up(ATRDH()), make_encoder().eval(), make_batch()
     u = encoder(batch.image).detach()
-    prototypes = strategy.prototypes(strategy.draw_targets(batch).float())
+    prototypes = strategy.prototypes(strategy.draw_targets(batch))
     strategy.memory.write(batch.index, u)
     own = strategy.prototype_loss(prototypes, strategy.draw_targets(batch))
     expected = torch.autograd.grad(own, list(strategy.prototypes.parameters()))
