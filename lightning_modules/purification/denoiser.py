@@ -83,13 +83,15 @@ class Diffusion:
                 with ``unet/`` and ``scheduler/``. Only safetensors or ``weights_only`` loading happens.
 
         Raises:
-            ValueError: nothing there is a diffusers U-Net, it predicts something other than noise, or its
-                weights are incomplete or hold NaN.
+            ValueError: nothing there is a diffusers U-Net, it predicts something other than noise or needs a class
+                per image, or its weights are incomplete or hold NaN.
         """
         unet, scheduler = _load_unet(path), load_scheduler(path)
         kind = scheduler.config["prediction_type"]
         if kind != "epsilon":
             raise ValueError(f"{path}: the network predicts {kind!r}, expected 'epsilon' (noise)")
+        if unet.config["num_class_embeds"] is not None:
+            raise ValueError(f"{path}: the network needs the class of each image, expected an unconditional one")
         for name, weight in unet.named_parameters():
             if not torch.isfinite(weight).all():
                 raise ValueError(f"{path}: weight {name!r} holds NaN or infinite values")

@@ -120,9 +120,9 @@ class FolderPurification(LightningModule):
         for alike in by_shape.values():
             for one, tile in self._clean(alike):
                 assert one.image is not None  # noqa: S101 - narrows the type
-                height, width = one.image.shape[-2:]
-                blend = blends.setdefault(one.sample_id, Blend(self.tiling, height, width))
-                if blend.add(tile):
+                if one.sample_id not in blends:
+                    blends[one.sample_id] = Blend(self.tiling, *one.image.shape[-2:])
+                if blends[one.sample_id].add(tile):
                     self._write(one, blends.pop(one.sample_id).picture())
         return [one.sample_id for one in batch if one.image is not None]
 

@@ -13,7 +13,9 @@ from PIL import Image
 import train
 from lightning_modules.defences import GaussianBlur
 from lightning_modules.hashing import HashingModule
-from lightning_modules.purification import DiffusionPurifier, FolderPurification
+from lightning_modules.purification import DiffusionPurifier, FolderPurification, folder
+from lightning_modules.purification.tiles import Blend
+from lightning_modules.types import Picture
 from tests.conftest import CONFIGS, Tiny
 
 MODES = {
@@ -132,6 +134,20 @@ def test_codes_are_those_of_the_results(tiny: Tiny, cleaned):
     code = table["code"][table["id"].index("tiny.png")]
     assert np.mean(np.array(code) == encoder.encode(shrunk)[0].numpy()) >= 7 / 8  # resized in 8 bit there
     assert set(np.unique(table["code"])) <= {-1, 1}
+
+
+def test_one_canvas_per_picture(tmp_path, monkeypatch):
+    """A canvas is as large as its picture: one per tile would cost more than the purification."""
+    made = []
+    monkeypatch.setattr(folder, "Blend", lambda *args: made.append(args) or Blend(*args))
+    module = FolderPurification(GaussianBlur(), str(tmp_path), tile=64)
+    images = [torch.full((3, 150, 90 + number), 77, dtype=torch.uint8) for number in range(2)]
+    module.setup("predict")
+    module.predict_step([Picture(str(n), image, f"{n}.png") for n, image in enumerate(images)], 0)
+    assert [args[1:] for args in made] == [(150, 90), (150, 91)]
+    with Image.open(tmp_path / "1.png") as picture:
+        assert picture.size == (91, 150)
+        assert picture.getextrema() == ((77, 77),) * 3
 
 
 def test_results_of_other_options_are_not_mixed(tiny: Tiny, cleaned):

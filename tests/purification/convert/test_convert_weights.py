@@ -74,6 +74,13 @@ def test_adm_with_classes(tmp_path):
     )
 
 
+def test_a_network_with_classes_is_no_purifier(tmp_path):
+    torch.save(random(ADM(classes=5)).state_dict(), tmp_path / "adm.pt")
+    convert_adm(str(tmp_path / "adm.pt"), str(tmp_path / "out"), head_channels=16)
+    with pytest.raises(ValueError, match="expected an unconditional one"):
+        Diffusion.from_pretrained(str(tmp_path / "out"))
+
+
 def test_a_fixed_number_of_heads_of_one_width(tmp_path):
     network = random(ADM(head_channels=32))
     torch.save(network.state_dict(), tmp_path / "adm.pt")
