@@ -27,6 +27,12 @@ class RetPurCLI(LightningCLI):
         for target in ("model.init_args.out", "data.init_args.done"):  # of no effect on classes without them
             parser.link_arguments("out", target)
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse ``--out`` for a module that writes nothing."""
+        options = self.config if self.subcommand is None else self.config[self.subcommand]
+        if options.out is not None and "out" not in options.model.init_args:
+            self.parser.error(f"--out {options.out}: {options.model.class_path} writes no pictures")
+
     def after_predict(self) -> None:
         """End with a message, and status 1, if the module had to skip items."""
         skipped: list[str] = getattr(self.model, "skipped", [])

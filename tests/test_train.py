@@ -137,6 +137,13 @@ def test_wrong_type_stops_before_any_work(tmp_path, capsys):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_folder_for_results_that_nobody_writes_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=("--out", str(tmp_path / "out")))
+    assert "HashingModule writes no pictures" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_printed_config_fits_again(tmp_path, capsys):
     with pytest.raises(SystemExit):
         fit("tiny-hasher.yaml", root=tmp_path, run="first", extra=("--print_config",))
