@@ -5,6 +5,7 @@ from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
 from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses import (
+    DADH,
     DGCPN,
     CIBHashLoss,
     CSQLoss,
@@ -24,6 +25,7 @@ from lightning_modules.hashing.pretraining import BackbonePretraining
 
 __all__ = [
     "CNNF",
+    "DADH",
     "DGCPN",
     "Backbone",
     "BackbonePretraining",

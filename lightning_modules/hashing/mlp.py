@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightning_modules.configurable import build
 from lightning_modules.hashing.backbones import Backbone
+from lightning_modules.hashing.encoder import BitNorm
 
 
 def layers(widths: Sequence[int], batch_norm: bool, dropout: float) -> nn.Sequential:
@@ -26,7 +27,7 @@ def layers(widths: Sequence[int], batch_norm: bool, dropout: float) -> nn.Sequen
     for before, after in pairwise(widths):
         parts.append(nn.Linear(before, after))
         if batch_norm:
-            parts.append(nn.BatchNorm1d(after))
+            parts.append(BitNorm(after))
         parts.append(nn.ReLU())
         if dropout:
             parts.append(nn.Dropout(dropout))

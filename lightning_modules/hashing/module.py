@@ -162,9 +162,10 @@ class HashingModule(LightningModule):
     def _set_up(self, labels: Tensor, facts: dict[str, Any]) -> None:
         if self.text_encoder is not None and isinstance(self.text_encoder.backbone, TextMLP):
             self.text_encoder.backbone.set_up(facts["text_width"])
+        widths = {name: self.encoder(name).backbone.num_features for name in self.encoders}
         for part in (self.loss, self.adversarial):
             if part is not None:
-                part.setup(TrainingFacts(labels, self.num_bits))
+                part.setup(TrainingFacts(labels, self.num_bits, widths))
                 part.to(self.device)
         self.facts = facts
 
@@ -182,7 +183,7 @@ class HashingModule(LightningModule):
             inputs["image"] = partial(data.image_features, "train")
         if self.text_encoder is not None:
             inputs["text"] = partial(data.text_features, "train")
-        self.loss.prepare(TrainingFacts(data.labels("train").to(self.device), self.num_bits, inputs))
+        self.loss.prepare(TrainingFacts(data.labels("train").to(self.device), self.num_bits, inputs=inputs))
 
     def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
         """Encode images float ``(B, 3, H, W)`` in [0, 1] to codes ``(B, K)`` in (-1, 1)."""

@@ -70,7 +70,7 @@ def test_the_default_scale_puts_the_diagonal_near_two():
 def make_loss(**options):
     image, text = features()
     loss = DGCPN(**options)
-    loss.prepare(TrainingFacts(torch.zeros(N, 2), BITS, {"image": image.clone, "text": text.clone}))
+    loss.prepare(TrainingFacts(torch.zeros(N, 2), BITS, inputs={"image": image.clone, "text": text.clone}))
     return loss
 
 

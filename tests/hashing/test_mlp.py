@@ -62,8 +62,10 @@ def test_impossible_layers_are_refused(options, message):
 def test_batch_norm_and_dropout_stand_where_they_are_asked_for():
     network = TextMLP([4, 3], batch_norm=True, dropout=0.25)
     network.set_up(2)
-    kinds = [type(layer) for layer in network.body]
-    assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout] * 2
+    kinds = (nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout) * 2
+    assert len(network.body) == len(kinds)
+    assert all(isinstance(layer, kind) for layer, kind in zip(network.body, kinds, strict=True))
+    assert network.train()(torch.rand(1, 2)).shape == (1, 3)  # the last batch of an epoch may hold one item
 
 
 def test_first_weights_of_the_hashing_layer():

@@ -4,6 +4,7 @@ from lightning_modules.hashing.losses.base import HashingLoss, TrainingFacts
 from lightning_modules.hashing.losses.batch_loss import BatchLoss
 from lightning_modules.hashing.losses.cibhash import CIBHashLoss
 from lightning_modules.hashing.losses.csq import CSQLoss
+from lightning_modules.hashing.losses.dadh import DADH
 from lightning_modules.hashing.losses.dcmh import DCMHLoss
 from lightning_modules.hashing.losses.dgcpn import DGCPN
 from lightning_modules.hashing.losses.dph_l2 import DPHL2Loss
@@ -17,6 +18,7 @@ from lightning_modules.hashing.losses.orthohash import OrthoHashLoss
 from lightning_modules.hashing.losses.procedure import TrainingProcedure
 
 __all__ = [
+    "DADH",
     "DGCPN",
     "BatchLoss",
     "CIBHashLoss",

@@ -20,12 +20,14 @@ class TrainingFacts:
     Attributes:
         labels: uint8 ``(N, C)`` multi-hot labels, in split order (``Batch.index`` points into them).
         num_bits: code length K.
+        widths: width D of the backbones' features, by modality.
         inputs: by modality, functions that read what the trained layers see of all items, float32 ``(N, D)``: the
             features of a frozen image extractor, and text features. Empty while a checkpoint is loaded.
     """
 
     labels: Tensor
     num_bits: int
+    widths: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
 
 
