@@ -46,6 +46,11 @@ class Defence(nn.Module, Configurable, ABC):
         first = draw * self.n_paths
         return torch.stack([self(images, ids, first + path) for path in range(self.n_paths)])
 
+    def facts(self, height: int, width: int) -> dict[str, float]:
+        """Return what a table should say of the defence beside its options, for images of this size."""
+        del height, width
+        return {}
+
     def fingerprint(self) -> str:
         """Return what identifies the result: the specification, and the weights where there are any."""
         return hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_modules.attacks import Attack
 from lightning_modules.checks import round_to_8bit
-from lightning_modules.defences import Defence
+from lightning_modules.defences import Defence, DefendedEncoder
 from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.per_query import PerQuery
 from lightning_modules.evaluation.plan import Cell
@@ -27,7 +27,7 @@ from lightning_modules.retrieval.metrics import (
 )
 from lightning_modules.types import Batch, binarize
 
-FIGURES = ("map", "t_map", "anchor_t_map", "linf", "mse")
+FIGURES = ("map", "t_map", "anchor_t_map", "linf", "mse", "defended_mse")
 CURVES = ("precision", "recall")  # within each Hamming radius 0..K
 
 
@@ -39,8 +39,8 @@ class QueryOutputs:
         ids: ids of the queries.
         original: uint8 ``(B, 3, H, W)``.
         attacked: uint8 ``(B, 3, H, W)``; the original where there is no attack.
-        defended: uint8 ``(B, 3, H, W)``; the attacked image where there is no defence.
-        codes: int8 ``(B, K)`` in {-1, +1} of the defended images.
+        defended: uint8 ``(B, 3, H, W)``; the attacked image where there is no defence, the first of several paths.
+        codes: int8 ``(B, K)`` in {-1, +1} of the defended images; the vote of all paths.
         label: uint8 ``(B, C)`` true labels.
         target: uint8 ``(B, C)`` target labels; all zero where the attack is untargeted.
         anchor: int8 ``(B, K)`` codes that the attack aimed at, or None.
@@ -68,6 +68,7 @@ class EvaluationModule(LightningModule):
         attack: None leaves the queries clean.
         defence: None hashes them as they are.
         seed: seed of the attack's choices.
+        through: the defence that an adaptive attack's gradients run through, and its draws per gradient.
     """
 
     def __init__(
@@ -78,12 +79,15 @@ class EvaluationModule(LightningModule):
         attack: Attack | None,
         defence: Defence | None,
         seed: int,
+        through: tuple[Defence, int] | None = None,
     ) -> None:
         super().__init__()
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer shards than processes
         self.cell, self.context, self.source, self.seed = cell, victim, source, seed
         self.encoder, self.source_encoder = victim.encoder, source.encoder
         self.attack, self.defence = attack, defence
+        self.surrogate = None if through is None else through[0]
+        self.draws = 1 if through is None else through[1]
         radii = victim.encoder.num_bits + 1
         curves = {name: PerQuery(radii) for name in CURVES}
         self.figures: Any = nn.ModuleDict({name: PerQuery() for name in FIGURES} | curves)
@@ -92,7 +96,7 @@ class EvaluationModule(LightningModule):
         self.defence_stage: Stage | None = None
         if attack is not None:
             self.attack_stage = adversarial_stage(
-                store, queries, source.targets_stage, source.database_stage, attack, seed
+                store, queries, source.targets_stage, source.database_stage, attack, seed, through
             )
         if defence is not None:
             self.defence_stage = defended_stage(store, queries, self.attack_stage, defence)
@@ -124,12 +128,12 @@ class EvaluationModule(LightningModule):
             target = torch.zeros_like(target)
         attacked, anchor = self._attacked(number, batch, target)
         defended = self._defended(number, batch, attacked)
-        codes = self.codes_stage.shard(number, lambda: {"codes": self._encode(defended)})["codes"]
+        codes = self.codes_stage.shard(number, lambda: {"codes": self._vote(defended)})["codes"]
         return QueryOutputs(
             ids=batch.ids,
             original=round_to_8bit(batch.image).cpu(),
             attacked=round_to_8bit(attacked).cpu(),
-            defended=round_to_8bit(defended).cpu(),
+            defended=round_to_8bit(defended[0]).cpu(),
             codes=codes,
             label=batch.label.cpu(),
             target=target,
@@ -144,27 +148,42 @@ class EvaluationModule(LightningModule):
         def craft() -> dict[str, Tensor]:
             label = target if attack.targeted else batch.label.cpu()
             goal = attack.aim(label, batch.ids, source.known(attack.knowledge), self.seed)
-            images = attack(batch.image, goal, self.source_encoder)
+            images = attack(batch.image, goal, self._attacked_encoder(batch))
             anchor = {} if goal.code is None else {"anchor": goal.code}
             return {"images": round_to_8bit(images)} | anchor
 
         stored = self.attack_stage.shard(number, craft)
         return stored["images"].to(self.device).float() / 255, stored.get("anchor")
 
+    def _attacked_encoder(self, batch: Batch) -> nn.Module:
+        if self.surrogate is None:
+            return self.source_encoder
+        return DefendedEncoder(self.surrogate, self.source_encoder, batch.ids, self.draws)
+
     def _defended(self, number: int, batch: Batch, attacked: Tensor) -> Tensor:
+        """Return the defended images of every path, float ``(n_paths, B, 3, H, W)`` in [0, 1]."""
         if self.defence is None or self.defence_stage is None:
-            return attacked
+            return attacked[None]
         defence = self.defence
 
         @torch.no_grad()
         def defend() -> dict[str, Tensor]:
-            return {"images": round_to_8bit(defence(attacked, batch.ids))}
+            paths = round_to_8bit(defence.paths(attacked, batch.ids))
+            return {"images": paths[0]} | ({"paths": paths[1:]} if len(paths) > 1 else {})
 
-        return self.defence_stage.shard(number, defend)["images"].to(self.device).float() / 255
+        stored = self.defence_stage.shard(number, defend)
+        paths = [stored["images"][None], stored["paths"]] if "paths" in stored else [stored["images"][None]]
+        return torch.cat(paths).to(self.device).float() / 255
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
         return binarize(self.encoder.eval()(images)).cpu()
+
+    @torch.no_grad()
+    def _vote(self, paths: Tensor) -> Tensor:
+        """Return the sign of the mean over paths of continuous codes."""
+        encoder = self.encoder.eval()
+        return binarize(torch.stack([encoder(images) for images in paths]).mean(dim=0)).cpu()
 
     def rank(self, images: Tensor, depth: int) -> Tensor:
         """Return the positions ``(B, depth)`` (or all) that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
@@ -174,6 +193,7 @@ class EvaluationModule(LightningModule):
 
     def _score(self, batch: Batch, outputs: QueryOutputs) -> None:
         delta = (outputs.attacked.double() - outputs.original.double()).flatten(1) / 255
+        left = (outputs.defended.double() - outputs.original.double()).flatten(1) / 255
         found = self._histograms(outputs.codes, outputs.label)
         retrieved, hits = found.total.cumsum(1), found.relevant.cumsum(1).double()
         anchor, nothing = outputs.anchor, torch.full((len(batch),), torch.nan)
@@ -183,6 +203,7 @@ class EvaluationModule(LightningModule):
             "anchor_t_map": self._t_map(anchor, outputs.target) if self.targeted and anchor is not None else nothing,
             "linf": delta.abs().amax(dim=1),
             "mse": delta.square().mean(dim=1),
+            "defended_mse": left.square().mean(dim=1),
             "precision": hits / retrieved,  # NaN where nothing lies within the radius
             "recall": hits / hits[:, -1:].clamp(min=1),
         }

@@ -55,6 +55,21 @@ class HasherEntry:
 
 
 @dataclass(frozen=True)
+class AdaptiveEntry:
+    """An attack by somebody who knows the defence: its gradients run through one.
+
+    Attributes:
+        attack: name of the attack in the plan.
+        through: what its gradients run through: a name among ``surrogates`` or, exactly, ``defences``.
+        draws: repetitions per gradient, over which codes are averaged (expectation over transformation).
+    """
+
+    attack: str
+    through: str
+    draws: int = 1
+
+
+@dataclass(frozen=True)
 class TargetOptions:
     """How target labels are drawn; see :func:`~lightning_modules.retrieval.targets.draw_targets`."""
 
@@ -76,6 +91,8 @@ class EvaluationPlan:
         hashers: trained hashers by name.
         attacks: attacks by name; the row without attack is always there.
         defences: defences by name; the row without defence is always there.
+        surrogates: defences that only an attacker uses, e.g. with fewer network calls, by name.
+        adaptive: attacks through a defence, by the name of their row; each meets every defence, as ``attacks`` do.
         exclude: ``attack/defence`` pairs that are left out.
         targets: how target labels are drawn.
         seed: seed of every random choice of the attacks.
@@ -93,6 +110,8 @@ class EvaluationPlan:
     hashers: dict[str, HasherEntry]
     attacks: dict[str, Attack] = field(default_factory=dict)
     defences: dict[str, Defence] = field(default_factory=dict)
+    surrogates: dict[str, Defence] = field(default_factory=dict)
+    adaptive: dict[str, AdaptiveEntry] = field(default_factory=dict)
     exclude: list[str] = field(default_factory=list)
     targets: TargetOptions = field(default_factory=TargetOptions)
     seed: int = 0
@@ -102,20 +121,45 @@ class EvaluationPlan:
     summary: str = ""
 
     def __post_init__(self) -> None:
-        for axis in (self.attacks, self.defences):
+        for axis in (self.attacks, self.defences, self.adaptive):
             if CLEAN in axis:
                 raise ValueError(f"{CLEAN!r} is reserved for the row without attack or defence; rename the entry")
+        self._check_adaptive()
         for name, hasher in self.hashers.items():
             if hasher.dataset not in self.datasets:
                 raise ValueError(f"hasher {name!r} names data set {hasher.dataset!r}, found {sorted(self.datasets)}")
         for pair in self.exclude:
             attack, _, defence = pair.partition("/")
-            if attack not in {CLEAN, *self.attacks} or defence not in {CLEAN, *self.defences}:
+            if attack not in {CLEAN, *self.attacks, *self.adaptive} or defence not in {CLEAN, *self.defences}:
                 raise ValueError(f"exclude {pair!r}: expected attack/defence, by the names given in the plan")
         if self.split not in ("query", "val", "train"):
             raise ValueError(f"split={self.split!r}: expected 'query', 'val' or 'train'")
         if self.shard_size < 1:
             raise ValueError(f"shard_size={self.shard_size}: expected at least 1")
+
+    def _check_adaptive(self) -> None:
+        twice = sorted(set(self.defences) & set(self.surrogates)) or sorted(set(self.attacks) & set(self.adaptive))
+        if twice:
+            raise ValueError(f"{twice[0]!r} names two things: a surrogate is no defence, an adaptive row no attack")
+        for name, entry in self.adaptive.items():
+            if entry.attack not in self.attacks:
+                raise ValueError(f"adaptive {name!r} names attack {entry.attack!r}, found {sorted(self.attacks)}")
+            known = {**self.defences, **self.surrogates}
+            if entry.through not in known:
+                raise ValueError(f"adaptive {name!r} goes through {entry.through!r}, found {sorted(known)}")
+            if entry.draws < 1:
+                raise ValueError(f"adaptive {name!r}: draws={entry.draws}, expected at least 1")
+
+    def attack(self, name: str) -> Attack | None:
+        """Return the attack of a row, None for clean queries."""
+        return self.attacks.get(self.adaptive[name].attack if name in self.adaptive else name)
+
+    def through(self, name: str) -> tuple[Defence, int] | None:
+        """Return what the gradients of a row's attack run through, and how often; None for an oblivious attack."""
+        if name not in self.adaptive:
+            return None
+        entry = self.adaptive[name]
+        return {**self.defences, **self.surrogates}[entry.through], entry.draws
 
     @property
     def database_split(self) -> str:
@@ -127,7 +171,7 @@ class EvaluationPlan:
         return [
             Cell(hasher.dataset, name, name, attack, defence)
             for name, hasher in self.hashers.items()
-            for attack in (CLEAN, *self.attacks)
+            for attack in (CLEAN, *self.attacks, *self.adaptive)
             for defence in (CLEAN, *self.defences)
             if f"{attack}/{defence}" not in self.exclude
         ]

@@ -27,8 +27,9 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
     Returns:
         the row: names, MAP and T-MAP with 95 % bootstrap intervals over queries (T-MAP is None where the attack is
         untargeted), T-MAP of the anchor codes (the attack's upper bound, None without), chance levels, largest change
-        in units of 1/255, root mean squared change, number of queries, seed, and the seconds that its stages took when
-        they were computed.
+        in units of 1/255, root mean squared change, the same of the defended image (both against the original), what
+        the attacker knows of the defence, the defence's options and strength, number of queries, seed, and the seconds
+        that its stages took when they were computed.
     """
     figures = module.results
     row = as_row(module.cell)
@@ -39,9 +40,27 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
     attacked = module.attack is not None
     row["linf"] = float(figures["linf"].max()) * 255 if attacked else None
     row["rmse"] = float(figures["mse"].mean()) ** 0.5 if attacked else None
+    row["defended_rmse"] = float(figures["defended_mse"].mean()) ** 0.5 if module.defence is not None else None
+    row["threat"] = _threat(module)
+    row["defence_options"], row["defence_facts"] = _defence(module)
     row["num_queries"], row["seed"] = len(figures["map"]), seed
     row["seconds"] = round(sum(stage.seconds() for stage in module.stages), 3)
     return row
+
+
+def _threat(module: EvaluationModule) -> str | None:
+    """Say what an attacker knows of the defence; None without attack."""
+    if module.attack is None:
+        return None
+    return "oblivious" if module.surrogate is None else f"adaptive, {module.draws} draws per gradient"
+
+
+def _defence(module: EvaluationModule) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the options of the defence, and what it says of itself for pictures of this size."""
+    if module.defence is None:
+        return {}, {}
+    size = module.context.data.pixels.size
+    return module.defence.spec["init_args"], module.defence.facts(size, size)
 
 
 def failure_row(cell: Cell, error: Exception, seed: int) -> dict[str, Any]:

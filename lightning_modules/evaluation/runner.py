@@ -10,7 +10,7 @@ from lightning import Trainer
 
 from lightning_modules.evaluation.context import HasherContext, make_context
 from lightning_modules.evaluation.module import EvaluationModule
-from lightning_modules.evaluation.plan import CLEAN, Cell, EvaluationPlan
+from lightning_modules.evaluation.plan import Cell, EvaluationPlan
 from lightning_modules.evaluation.results import ResultFiles, failure_row, result_row
 from lightning_modules.evaluation.shards import shard_loader
 from lightning_modules.evaluation.store import ArtifactStore
@@ -44,8 +44,9 @@ class Evaluation:
             data = self.plan.datasets[hasher.dataset]
             self.contexts[name] = make_context(self.plan, name, data, self.store, lambda: self._trainer(None))
         for cell in self.plan.cells():
-            if cell.attack != CLEAN:
-                self.plan.attacks[cell.attack].check(self.contexts[cell.source_hasher].victim_facts)
+            attack = self.plan.attack(cell.attack)
+            if attack is not None:
+                attack.check(self.contexts[cell.source_hasher].victim_facts)
 
     def module(self, cell: Cell) -> EvaluationModule:
         """Build the module of one cell."""
@@ -53,7 +54,8 @@ class Evaluation:
             cell,
             victim=self.contexts[cell.hasher],
             source=self.contexts[cell.source_hasher],
-            attack=self.plan.attacks.get(cell.attack),
+            attack=self.plan.attack(cell.attack),
+            through=self.plan.through(cell.attack),
             defence=self.plan.defences.get(cell.defence),
             seed=self.plan.seed,
         )

@@ -2,7 +2,7 @@
 
     targets      data, split, target options
     database     data, split, hasher
-    adversarial  data, split, targets, attack, seed, source hasher, its database
+    adversarial  data, split, targets, attack, seed, source hasher, its database, defence of an adaptive attack
     defended     the images that are defended, defence
     codes        the images that are hashed, hasher
 
@@ -62,9 +62,19 @@ def database_stage(
 
 
 def adversarial_stage(
-    store: ArtifactStore, queries: QuerySet, targets: Stage, database: Stage, attack: Attack, seed: int
+    store: ArtifactStore,
+    queries: QuerySet,
+    targets: Stage,
+    database: Stage,
+    attack: Attack,
+    seed: int,
+    through: tuple[Defence, int] | None = None,
 ) -> Stage:
-    """Return the stage of attacked query images; ``database`` is that of the hasher that is attacked."""
+    """Return the stage of attacked query images.
+
+    ``database`` is that of the hasher that is attacked, ``through`` the defence that gradients run through and the
+    number of draws.
+    """
     facts = {
         "queries": queries.facts,
         "targets": targets.key if attack.targeted else None,  # an untargeted attack has none
@@ -72,6 +82,8 @@ def adversarial_stage(
         "attack": attack.fingerprint(),
         "seed": seed,
     }
+    if through is not None:
+        facts["through"] = {"defence": through[0].fingerprint(), "draws": through[1]}
     return _stage(store, "adversarial", facts, queries.shards)
 
 

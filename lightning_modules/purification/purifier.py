@@ -202,6 +202,11 @@ class DiffusionPurifier(Defence):
         scale = guidance_scale(*facts)
         return scale, scale * pull_per_scale(*facts)
 
+    def facts(self, height: int, width: int) -> dict[str, float]:
+        """Return the strength of the guidance as scale and pull, and the network calls per image."""
+        scale, pull = self.strength(height, width)
+        return {"scale": scale, "pull": pull, "network_calls": self.calls * self.options.rounds * self.n_paths}
+
     def train(self, mode: bool = True) -> DiffusionPurifier:
         """Stay in eval mode: the dropout of a network would be noise that belongs to no sample."""
         del mode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from lightning_modules.evaluation.report.lines import sweep_plot
 from lightning_modules.evaluation.report.model import (
     CaptionedPicture,
     Report,
@@ -19,6 +20,7 @@ from lightning_modules.evaluation.report.model import (
 )
 from lightning_modules.evaluation.report.style import STYLE
 from lightning_modules.evaluation.report.svg import Series, interval_plot, precision_recall_plot
+from lightning_modules.evaluation.report.sweep import SWEPT, find_sweeps
 from lightning_modules.pictures import data_uri
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -133,6 +135,20 @@ def _intervals(report: Report) -> str:
     return f'<p>{note}</p><div class="pair">{"".join(figures)}</div>'
 
 
+def _sweeps(report: Report) -> str:
+    """Return one figure per swept option of a purifier, or nothing."""
+    attacks = list(dict.fromkeys(str(row["attack"]) for row in report.rows))
+    figures = []
+    for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items():
+        for sweep in find_sweeps(rows):
+            caption = f"Only {SWEPT[sweep.option]} differs; {escape(dataset)}, {escape(hasher)}."
+            figures.append(_figure(sweep_plot(sweep, attacks), caption, "plot"))
+    if not figures:
+        return ""
+    note = "Whole lines: MAP; dashed: T-MAP. Below, how far the defended picture is from the original."
+    return f'<p>{note}</p><div class="pair">{"".join(figures)}</div>'
+
+
 def _samples(report: Report) -> str:
     labels = "".join(f"<span>{escape(name)}</span>" for name in PANELS)
     head = f'<div class="panels" aria-hidden="true">{labels}</div>'
@@ -206,6 +222,9 @@ def _facts(report: Report) -> str:
 def render_html(report: Report) -> str:
     """Return the report as one HTML document without external resources and without scripts."""
     sections = [("results", "Results", _results(report)), ("intervals", "Intervals", _intervals(report))]
+    sweeps = _sweeps(report)
+    if sweeps:
+        sections.append(("sweeps", "Over the purifier's options", sweeps))
     if report.strips:
         sections.append(("samples", "Samples", _samples(report)))
     if report.curves:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_modules.evaluation.report import marks
 from lightning_modules.evaluation.report.model import Curve, Row, clean_row, grouped, number, row_label
 
 DASHES = ("none", "7 3", "2 3", "9 3 2 3", "14 4", "5 2 1 2 1 2")
@@ -16,27 +16,6 @@ MOST_POINTS = 160
 
 WIDTH, LEFT, RIGHT = 410, 134, 46
 HEAD, GROUP_HEIGHT, ROW_HEIGHT = 46, 25, 21
-
-
-def shorten(text: str, most: int) -> str:
-    """Cut ``text`` to at most ``most`` characters, marking the cut."""
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _label(x: float, y: float, text: str, style: str = "", most: int = 60) -> str:
-    """Return an escaped text element; a cut text keeps its whole in a tooltip."""
-    tip = f"<title>{escape(text)}</title>" if len(text) > most else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{tip}{escape(shorten(text, most))}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{style}"/>'
-
-
-def _svg(width: float, height: float, name: str, parts: Sequence[str]) -> str:
-    """Wrap parts in an element that scales with its container and is announced as one picture."""
-    head = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(name)}">'
-    return head + "".join(parts) + "</svg>"
 
 
 def _across(value: float) -> float:
@@ -58,20 +37,22 @@ def interval_plot(rows: Sequence[Row], metric: str, title: str, order: Sequence[
     """
     groups = grouped(rows, "attack")
     bottom = HEAD + GROUP_HEIGHT * len(groups) + ROW_HEIGHT * len(rows)
-    parts = [_line(_across(t), HEAD, _across(t), bottom, "grid") for t in (0, 0.25, 0.5, 0.75, 1)]
-    parts += [_label(_across(tick), bottom + 18, f"{tick:g}", "tick middle") for tick in (0, 0.25, 0.5, 0.75, 1)]
-    parts.append(_label(_across(0.5), bottom + 36, title, "axis middle"))
+    parts = [marks.line(_across(t), HEAD, _across(t), bottom, "grid") for t in (0, 0.25, 0.5, 0.75, 1)]
+    parts += [marks.label(_across(tick), bottom + 18, f"{tick:g}", "tick middle") for tick in (0, 0.25, 0.5, 0.75, 1)]
+    parts.append(marks.label(_across(0.5), bottom + 36, title, "axis middle"))
     parts += _level_labels(rows, metric)
     y = float(HEAD)
     for (attack,), members in groups.items():
         parts += _levels(members[0], rows, metric, y, y + GROUP_HEIGHT)
-        parts.append(_label(0, y + 17, f"attack: {attack}", "group", 24))
+        parts.append(marks.label(0, y + 17, f"attack: {attack}", "group", 24))
         y += GROUP_HEIGHT
         for row in members:
             parts += _levels(row, rows, metric, y, y + ROW_HEIGHT)
             parts += _interval_row(row, row_label(row, rows), metric, y, order)
             y += ROW_HEIGHT
-    return _svg(WIDTH, bottom + 44, f"{title} of every row with its 95 % interval; the table has the numbers", parts)
+    return marks.drawing(
+        WIDTH, bottom + 44, f"{title} of every row with its 95 % interval; the table has the numbers", parts
+    )
 
 
 def _level_of(row: Row, rows: Sequence[Row], metric: str, kind: str) -> float | None:
@@ -88,7 +69,7 @@ def _levels(row: Row, rows: Sequence[Row], metric: str, top: float, bottom: floa
     for kind in ("clean", "chance"):
         level = _level_of(row, rows, metric, kind)
         if level is not None:
-            parts.append(_line(_across(level), top, _across(level), bottom, kind))
+            parts.append(marks.line(_across(level), top, _across(level), bottom, kind))
     return parts
 
 
@@ -100,23 +81,25 @@ def _level_labels(rows: Sequence[Row], metric: str) -> list[str]:
         if level is None:
             continue
         side = "" if level < 0.5 else "end"
-        parts.append(_label(_across(level) + (5 if level < 0.5 else -5), y, f"{kind} {level:.3f}", f"level {side}"))
-        parts.append(_line(_across(level), y - 9, _across(level), HEAD, kind))
+        parts.append(
+            marks.label(_across(level) + (5 if level < 0.5 else -5), y, f"{kind} {level:.3f}", f"level {side}")
+        )
+        parts.append(marks.line(_across(level), y - 9, _across(level), HEAD, kind))
     return parts
 
 
 def _interval_row(row: Row, label: str, metric: str, y: float, order: Sequence[str]) -> list[str]:
     """Draw one row: its name, bar, dot and number."""
     middle = y + ROW_HEIGHT / 2
-    parts = [_label(12, middle + 4, label, "name", 18)]
+    parts = [marks.label(12, middle + 4, label, "name", 18)]
     value = row.get(metric)
-    parts.append(_label(WIDTH, middle + 4, number(value), "value end"))
+    parts.append(marks.label(WIDTH, middle + 4, number(value), "value end"))
     if value is None:
         return parts
     colour = f"s{order.index(str(row['defence'])) % len(DASHES)}"
     low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
     if low is not None and high is not None:
-        parts.append(_line(_across(low), middle, _across(high), middle, f"bar {colour}"))
+        parts.append(marks.line(_across(low), middle, _across(high), middle, f"bar {colour}"))
     parts.append(f'<circle cx="{_across(value):.1f}" cy="{middle:.1f}" r="3.4" class="dot {colour}"/>')
     return parts
 
@@ -161,13 +144,13 @@ def precision_recall_plot(series: Sequence[Series], title: str) -> str:
         An ``<svg>`` element.
     """
     size, left, top = 286.0, 46.0, 30.0
-    parts = [_label(left, 17, title, "panel", 42)]
+    parts = [marks.label(left, 17, title, "panel", 42)]
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x, y = left + tick * size, top + (1 - tick) * size
-        parts += [_line(x, top, x, top + size, "grid"), _line(left, y, left + size, y, "grid")]
-        parts.append(_label(x, top + size + 17, f"{tick:g}", "tick middle"))
-        parts.append(_label(left - 7, y + 4, f"{tick:g}", "tick end"))
-    parts.append(_label(left + size / 2, top + size + 35, "recall", "axis middle"))
+        parts += [marks.line(x, top, x, top + size, "grid"), marks.line(left, y, left + size, y, "grid")]
+        parts.append(marks.label(x, top + size + 17, f"{tick:g}", "tick middle"))
+        parts.append(marks.label(left - 7, y + 4, f"{tick:g}", "tick end"))
+    parts.append(marks.label(left + size / 2, top + size + 35, "recall", "axis middle"))
     turned = f'transform="rotate(-90 12 {top + size / 2:.1f})"'
     parts.append(f'<text x="12" y="{top + size / 2:.1f}" class="axis middle" {turned}>precision</text>')
     for item in series:
@@ -178,7 +161,7 @@ def precision_recall_plot(series: Sequence[Series], title: str) -> str:
     y = top + size + 58
     for item in series:
         parts.append(f'<line x1="{left}" y1="{y - 4:.1f}" x2="{left + 34}" y2="{y - 4:.1f}" {item.style}/>')
-        parts.append(_label(left + 43, y, item.name, "name", 36))
+        parts.append(marks.label(left + 43, y, item.name, "name", 36))
         y += 19
     name = f"Precision over recall, {title}: {', '.join(item.name for item in series)}"
-    return _svg(left + size + 10, y - 8, name, parts)
+    return marks.drawing(left + size + 10, y - 8, name, parts)
