@@ -1,12 +1,16 @@
 """Adversarial training in HashingModule: what it is told, its checkpoint, its resume, and what is refused."""
 
+from functools import partial
+
 import pytest
 import torch
 from lightning import Callback, seed_everything
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lightning_modules.adversarial_training import ATRDH, SAAT, CgAT
 from lightning_modules.hashing import CIBHashLoss, CSQLoss, DPHL2Loss, FrozenBackbone, HashingModule
 from lightning_modules.hashing.losses import TrainingFacts
+from lightning_modules.types import Batch
 from tests.hashing.random_data import Flat, RandomData, make_trainer
 
 BITS = 4
@@ -125,3 +129,46 @@ def test_what_does_not_go_together_is_refused():
         make_module(CgAT(), loss=CIBHashLoss())
     with pytest.raises(ValueError, match="needs pictures: set cache_features to false"):
         HashingModule(FrozenBackbone(Flat(), hidden=[3]), DPHL2Loss(), adversarial=CgAT())
+
+
+class Keep(Callback):
+    """Saves a checkpoint from the processes, which end with the fit."""
+
+    def on_train_end(self, trainer, pl_module):
+        trainer.save_checkpoint(f"{trainer.default_root_dir}/last.ckpt")
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [ATRDH, CgAT])
+def test_two_processes_train_as_one(make, tmp_path):
+    """12 items in their order: batches of 4 on one process, of 2 x 2 on two; plain SGD, no batch statistics."""
+    states = []
+    for devices, size in ((1, 4), (2, 2)):
+        data = RandomData(num_train=12)
+        data.train_dataloader = InOrder(data.parts["train"], size)
+        module = make_module(make(eps=0.1), optimizer=partial(torch.optim.SGD, lr=0.1))
+        folder = tmp_path / str(devices)
+        strategy = (
+            {"strategy": "ddp_spawn", "devices": devices, "use_distributed_sampler": False} if devices > 1 else {}
+        )
+        make_trainer(folder, max_epochs=2, limit_val_batches=0, callbacks=[Keep()], **strategy).fit(module, data)
+        states.append(torch.load(folder / "last.ckpt", weights_only=True)["state_dict"])
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+class InOrder:
+    """A loader in the order of the split, whose items two processes take in turn."""
+
+    def __init__(self, part, size):
+        self.part, self.size = part, size
+
+    def __call__(self):
+        items = range(len(self.part))
+        sampler = DistributedSampler(items, shuffle=False) if torch.distributed.is_initialized() else None
+        return DataLoader(items, self.size, sampler=sampler, collate_fn=self.collate)
+
+    def collate(self, rows):
+        part, ids = self.part, tuple(self.part.ids[row] for row in rows)
+        return Batch(part.image[rows], part.label[rows], part.index[rows], ids)
