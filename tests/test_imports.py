@@ -15,6 +15,8 @@ LIGHTNING_FILES = {
     "attacks.training.base": "a LightningModule",
     "attacks.training.prototype": "a LightningModule",
     "attacks.training.pros_gan": "a LightningModule",
+    "attacks.training.generative": "a LightningModule",
+    "attacks.training.ta_dch": "LightningModules",
     "attacks.training.universal": "a LightningModule",
     "attacks.training.validated": "a LightningModule",
     "purification.module": "a LightningModule",

@@ -7,10 +7,12 @@ from lightning_modules.attacks.mainstay import MainstayAttack
 from lightning_modules.attacks.nag import NAGAttack
 from lightning_modules.attacks.pros_gan import ProSGAN
 from lightning_modules.attacks.sdha import SDHAAttack
+from lightning_modules.attacks.ta_dch import TADCH
 from lightning_modules.attacks.tha import THA
 from lightning_modules.attacks.universal import UniversalPerturbation
 
 __all__ = [
+    "TADCH",
     "THA",
     "Attack",
     "HAGAttack",

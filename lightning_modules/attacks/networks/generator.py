@@ -54,7 +54,7 @@ class LabelEncoder(nn.Module):
         self.fc = nn.Sequential(nn.Linear(SEMANTIC, channels * self.shape[1] ** 2), nn.ReLU())
         layers: list[nn.Module] = []
         for _ in range(stages):
-            layers += _up(channels)
+            layers += up(channels)
             channels //= 2
         self.transform = nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, padding=1, bias=False))
 
@@ -66,7 +66,7 @@ class LabelEncoder(nn.Module):
 class ProSGANGenerator(nn.Module):
     """Encoder, six residual blocks, decoder, and a last convolution that sees the image again.
 
-    Wang et al., CVPR 2021, section 3.4; at 224 px exactly the published network. It is fully convolutional but for
+    Wang et al., CVPR 2021; at 224 px exactly the published network. It is fully convolutional but for
     the label encoder.
 
     Args:
@@ -86,9 +86,9 @@ class ProSGANGenerator(nn.Module):
         wide = 4 * channels
         first = [nn.Conv2d(6, channels, 7, padding=3), nn.InstanceNorm2d(channels), nn.ReLU()]
         self.image_encoder = nn.Sequential(
-            *first, *_down(channels), *_down(2 * channels), *(ResidualBlock(wide) for _ in range(3))
+            *first, *down(channels), *down(2 * channels), *(ResidualBlock(wide) for _ in range(3))
         )
-        self.decoder = nn.Sequential(*(ResidualBlock(wide) for _ in range(3)), *_up(wide), *_up(2 * channels))
+        self.decoder = nn.Sequential(*(ResidualBlock(wide) for _ in range(3)), *up(wide), *up(2 * channels))
         self.residual = nn.Sequential(nn.Conv2d(channels + 3, 3, 3, padding=1, bias=False), nn.Tanh())
 
     def forward(self, images: Tensor, semantic: Tensor) -> Tensor:
@@ -106,11 +106,13 @@ class ProSGANGenerator(nn.Module):
         return self.residual(torch.cat([decoded, images], dim=1))
 
 
-def _down(channels: int) -> list[nn.Module]:
+def down(channels: int) -> list[nn.Module]:
+    """Return layers that halve the side and double the channels."""
     convolution = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
     return [convolution, nn.InstanceNorm2d(2 * channels), nn.ReLU()]
 
 
-def _up(channels: int) -> list[nn.Module]:
+def up(channels: int) -> list[nn.Module]:
+    """Return layers that double the side and halve the channels."""
     convolution = nn.ConvTranspose2d(channels, channels // 2, 4, stride=2, padding=1, bias=False)
     return [convolution, nn.InstanceNorm2d(channels // 2), nn.ReLU()]

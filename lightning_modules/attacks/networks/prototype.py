@@ -24,7 +24,7 @@ class Prototype(NamedTuple):
 
 
 class PrototypeNet(nn.Module):
-    """Target label to semantic representation, prototype code and label (Wang et al., CVPR 2021, section 3.3).
+    """Target label to semantic representation, prototype code and label (Wang et al., CVPR 2021).
 
     ``C -> 4096 -> 512 = r_t``, then one linear head for the code and one for the label, as in the authors' code;
     RetPur's text counts one layer more.

@@ -1,4 +1,4 @@
-"""Terms of generative attacks, one value per image (ProS-GAN, eq. 8 to 11; those of TA-DCH are the same) and others."""
+"""Terms of generative attacks, one value per image (ProS-GAN and TA-DCH), and of universal perturbations."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class PrototypeObjective(nn.Module, Configurable, ABC):
 
 
 class ProSGANPrototype(PrototypeObjective):
-    """ProS-GAN's three terms (Wang et al., CVPR 2021, eq. 4 to 7): similarity, quantisation, classification.
+    """ProS-GAN's three terms (Wang et al., CVPR 2021): similarity, quantisation, classification.
 
     The similarity term is DPSH's likelihood of the pairs of prototype and training code, a mean over pairs; the
     quantisation is a sum over bits, the classification a mean over classes, both means over the batch.
@@ -71,6 +71,21 @@ class ProSGANPrototype(PrototypeObjective):
             "quantisation": quantised * quantisation(prototype.code).mean(),
             "classification": classification * F.mse_loss(prototype.label, labels.to(prototype.label.dtype)),
         }
+
+
+class TADCHPrototype(ProSGANPrototype):
+    """TA-DCH's weights of the same three terms (Wang et al., TCSVT 2023).
+
+    Args:
+        similarity: 5.
+        quantisation: 1e-3 in the authors' code, which no paper lists.
+        classification: 1.
+    """
+
+    product = "TADCHPrototype"
+
+    def __init__(self, similarity: float = 5.0, quantisation: float = 1e-3, classification: float = 1.0) -> None:
+        super().__init__(similarity, quantisation, classification)
 
 
 class THAPrototype(PrototypeObjective):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_modules.attacks.folder import prefixed, save_folder
@@ -49,7 +49,7 @@ class PrototypeTraining(AttackTraining):
         ValueError: a count that is not positive.
     """
 
-    pool: Tensor
+    table: tuple[Tensor, ...]
     codes: Tensor
     code_labels: Tensor
 
@@ -74,23 +74,34 @@ class PrototypeTraining(AttackTraining):
     def setup(self, stage: str) -> None:
         """Load the hasher; in place of pictures, train on numbers of steps and validate on labels."""
         super().setup(stage)
-        data = self.data
-        pool = target_pool(data.labels("database"), "unique", drop_empty=self.drop_empty)
-        spread = torch.linspace(0, len(pool) - 1, min(SCORED_LABELS, len(pool))).round().long()
-        steps: Any = range(self.steps_per_epoch)
+        data, self.table = self.data, self.make_table()
+        count = len(self.table[0])
+        spread = torch.linspace(0, count - 1, min(SCORED_LABELS, count)).round().long()
+        scored: Any = [tuple(column[spread] for column in self.table)]
+        steps: Any = range(self.steps_in_epoch())
         data.train_dataloader = lambda: DataLoader(steps, batch_size=None)
-        data.val_dataloader = lambda: DataLoader(pool[spread][None], batch_size=None)  # type: ignore[arg-type]
-        self.register_buffer("pool", pool, persistent=False)
+        data.val_dataloader = lambda: DataLoader(scored, batch_size=None)
+
+    def make_table(self) -> tuple[Tensor, ...]:
+        """Return what is drawn from: labels uint8 ``(T, C)``, and further inputs of the network."""
+        return (target_pool(self.data.labels("database"), "unique", drop_empty=self.drop_empty),)
+
+    def steps_in_epoch(self) -> int:
+        """Return how many steps an epoch takes."""
+        return self.steps_per_epoch
+
+    def make_network(self) -> nn.Module:
+        """Return the network, untrained."""
+        return PrototypeNet(self.data.num_classes, self.victim.num_bits, self.objective.classifier)
 
     def configure_model(self) -> None:
         """Make the network, once bits and classes are known."""
         if hasattr(self, "prototype"):
             return
-        data, bits = self.data, self.victim.num_bits
-        self.prototype = PrototypeNet(data.num_classes, bits, self.objective.classifier)
-        labels = data.labels("train")
+        self.prototype = self.make_network()
+        labels = self.data.labels("train")
         self.register_buffer("code_labels", labels, persistent=False)
-        self.register_buffer("codes", torch.zeros(len(labels), bits))
+        self.register_buffer("codes", torch.zeros(len(labels), self.victim.num_bits))
 
     def on_fit_start(self) -> None:
         """Hash the training images, unless a checkpoint brought their codes."""
@@ -101,24 +112,29 @@ class PrototypeTraining(AttackTraining):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Take the loss of a draw of labels."""
         del batch, batch_idx
-        labels = self.draw(self.global_step)
-        prototype = self.prototype(labels)
-        terms = self.objective(prototype, labels, self.codes, self.code_labels)
+        drawn = self.draw(self.global_step)
+        prototype = self.prototype(*drawn)
+        terms = self.objective(prototype, drawn[0], self.codes, self.code_labels)
         loss = torch.stack(list(terms.values())).sum()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def draw(self, step: int) -> Tensor:
-        """Draw the labels of a step, uint8 ``(labels_per_step, C)``, with replacement."""
-        generator = sample_generator(self.seed, "prototype-labels", str(step))
-        rows = torch.randint(len(self.pool), (self.labels_per_step,), generator=generator)
-        return self.pool[rows.to(self.device)]
+    def draw(self, step: int) -> tuple[Tensor, ...]:
+        """Return the rows of the table that a step learns from, its columns ``(labels_per_step, ...)``."""
+        rows = self.rows(step)
+        return tuple(column[rows].to(self.device) for column in self.table)
 
-    def validation_step(self, labels: Tensor, batch_idx: int) -> dict[str, Tensor]:
-        """Log the MAP of the prototype codes of labels ``(n, C)``; return the codes for callbacks."""
+    def rows(self, step: int) -> Tensor:
+        """Draw rows with replacement."""
+        generator = sample_generator(self.seed, "prototype-labels", str(step))
+        return torch.randint(len(self.table[0]), (self.labels_per_step,), generator=generator)
+
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        """Log the MAP of the prototype codes of some rows of the table; return the codes for callbacks."""
         del batch_idx
-        codes = binarize(self.prototype(labels).code)
+        labels = batch[0]
+        codes = binarize(self.prototype(*batch).code)
         known = (self.codes.to(torch.int8).cpu(), self.code_labels.cpu())
         scores = apply_empty_policy(average_precisions(codes.cpu(), labels.cpu(), *known))
         self.log("val/prototype_map", scores.mean().float(), prog_bar=True, batch_size=len(labels))
@@ -134,4 +150,9 @@ class PrototypeTraining(AttackTraining):
 
     def export(self, folder: str | Path) -> None:
         """Write the network: the attack THA itself, or what ProS-GAN's second stage starts from."""
-        save_folder(folder, self.facts(self.objective.product), prefixed({"prototype": self.prototype}))
+        facts = self.facts(self.objective.product, **self.options())
+        save_folder(folder, facts, prefixed({"prototype": self.prototype}))
+
+    def options(self) -> dict[str, Any]:
+        """Return the arguments that the network is made with, beside the sizes of labels and codes."""
+        return {}

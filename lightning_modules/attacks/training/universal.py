@@ -68,9 +68,10 @@ class UniversalTraining(ValidatedTraining):
         if hasattr(self, "deltas"):
             return
         data, size = self.data, self.data.pixels.size
-        self.pool = target_pool(data.labels("database"), "counted", self.min_count)
-        self.deltas = nn.Parameter(torch.zeros(len(self.pool), 3, size, size))
-        self.register_buffer("anchors", torch.zeros(len(self.pool), self.victim.num_bits, dtype=torch.int8))
+        labels = target_pool(data.labels("database"), "counted", self.min_count)
+        self.table = (labels, torch.arange(len(labels)))
+        self.deltas = nn.Parameter(torch.zeros(len(labels), 3, size, size))
+        self.register_buffer("anchors", torch.zeros(len(labels), self.victim.num_bits, dtype=torch.int8))
 
     def on_fit_start(self) -> None:
         """Find the anchors, unless a checkpoint brought them."""
@@ -78,7 +79,7 @@ class UniversalTraining(ValidatedTraining):
         if not self.anchors.any():
             codes = self.encode_split("train").to(torch.int8).cpu()
             known = CodeBook(codes, self.data.labels("train"), self.data.ids("train"))
-            self.anchors.copy_(mainstay_code(self.pool, known))
+            self.anchors.copy_(mainstay_code(self.table[0], known))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Move every perturbation once."""
@@ -96,10 +97,9 @@ class UniversalTraining(ValidatedTraining):
             self.deltas.clamp_(-self.eps, self.eps)
         self.log("train/loss", torch.stack(losses).mean(), prog_bar=True, batch_size=len(batch))
 
-    def craft(self, images: Tensor, target: Tensor) -> Tensor:
+    def craft(self, images: Tensor, target: tuple[Tensor, ...]) -> Tensor:
         """See :meth:`ValidatedTraining.craft`."""
-        rows = (target.cpu()[:, None] == self.pool).all(dim=2).int().argmax(dim=1)
-        return (images + self.deltas[rows.to(self.device)]).clamp(0, 1)
+        return (images + self.deltas[target[1]]).clamp(0, 1)
 
     def configure_optimizers(self) -> Any:
         """Build the optimiser."""
@@ -108,4 +108,4 @@ class UniversalTraining(ValidatedTraining):
     def export(self, folder: str | Path) -> None:
         """Write labels, anchors and perturbations."""
         facts = self.facts("UniversalPerturbation", self.data.pixels.size, eps=self.eps)
-        save_folder(folder, facts, {"labels": self.pool, "anchors": self.anchors, "deltas": self.deltas})
+        save_folder(folder, facts, {"labels": self.table[0], "anchors": self.anchors, "deltas": self.deltas})

@@ -11,8 +11,8 @@ from torchmetrics import MeanSquaredError
 from lightning_modules.attacks.training.base import AttackTraining
 from lightning_modules.checks import round_to_8bit
 from lightning_modules.hashing.module import Role
+from lightning_modules.randomness import sample_numpy_generator
 from lightning_modules.retrieval.metrics import HammingMAP
-from lightning_modules.retrieval.targets import draw_targets
 from lightning_modules.types import Batch, binarize
 
 
@@ -26,10 +26,11 @@ class ValidatedTraining(AttackTraining):
         seed: see there.
 
     Attributes:
-        pool: uint8 ``(T, C)``, the labels that targets are drawn from, each with the same chance; on the CPU.
+        table: what targets are drawn from, each row with the same chance: labels uint8 ``(T, C)``, and further columns
+            that an attack needs; on the CPU.
     """
 
-    pool: Tensor
+    table: tuple[Tensor, ...]
 
     def __init__(self, hasher: str, seed: int = 0) -> None:
         super().__init__(hasher, seed)
@@ -38,14 +39,14 @@ class ValidatedTraining(AttackTraining):
         self._database_codes: dict[int, Tensor] = {}
 
     @abstractmethod
-    def craft(self, images: Tensor, target: Tensor) -> Tensor:
-        """Attack images float ``(B, 3, H, W)`` in [0, 1] towards labels ``(B, C)``; the same shape and range."""
+    def craft(self, images: Tensor, target: tuple[Tensor, ...]) -> Tensor:
+        """Attack images float ``(B, 3, H, W)`` in [0, 1] towards rows of the table; the same shape and range."""
 
-    def targets(self, batch: Batch, occasion: str) -> Tensor:
-        """Draw a target label for each image: uint8 ``(B, C)``, by seed, occasion and sample id."""
-        ids = [f"{occasion}/{name}" for name in batch.ids]
-        drawn = draw_targets(batch.label, ids, self.pool, "rows", drop_empty=False, seed=self.seed)
-        return drawn.to(self.device)
+    def targets(self, batch: Batch, occasion: str) -> tuple[Tensor, ...]:
+        """Draw a row of the table for each image, by seed, occasion and sample id: its columns ``(B, ...)``."""
+        count, names = len(self.table[0]), [f"{occasion}/{name}" for name in batch.ids]
+        rows = [int(sample_numpy_generator(self.seed, "target", name).integers(count)) for name in names]
+        return tuple(column[rows].to(self.device) for column in self.table)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any] | None:
         """Hash database items, attack queries; for the latter, return pictures for callbacks."""
@@ -60,7 +61,7 @@ class ValidatedTraining(AttackTraining):
         pixels = attacked.float() / 255
         codes = binarize(self.victim(pixels))
         self.metrics["map"].update(codes, batch.label, batch.index, "query")
-        self.metrics["t_map"].update(codes, target, batch.index, "query")
+        self.metrics["t_map"].update(codes, target[0], batch.index, "query")
         self.rmse.update(pixels.flatten(), batch.image.flatten())
         return {"original": round_to_8bit(batch.image), "attacked": attacked}
 

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lightning_modules.attacks import ProSGAN, VictimFacts
 from lightning_modules.attacks.folder import load_folder, save_folder
-from lightning_modules.attacks.training.pros_gan import linear_decay
+from lightning_modules.attacks.training.generative import linear_decay
 from lightning_modules.hashing import HashingModule
 from lightning_modules.types import binarize
 from tests.attacks.training.conftest import train_attack
@@ -99,7 +99,7 @@ def test_losses_are_the_published_sum(tiny: Tiny, trained, monkeypatch):
     model, logged = trained.model, {}
     monkeypatch.setattr(model, "log", lambda name, value, **_: logged.update({name: float(value)}))
     batch = next(iter(tiny.open_data().train_dataloader()))
-    target, x = model.targets(batch, "epoch-0"), 2 * batch.image - 1
+    (target,), x = model.targets(batch, "epoch-0"), 2 * batch.image - 1
     with torch.no_grad():
         prototype = model.prototype(target)
         made = model.generator(x, prototype.semantic)
@@ -125,11 +125,11 @@ def test_losses_are_the_published_sum(tiny: Tiny, trained, monkeypatch):
 
 def test_targets_belong_to_seed_epoch_and_sample(tiny: Tiny, trained):
     batch = next(iter(tiny.open_data().train_dataloader()))
-    whole = trained.model.targets(batch, "epoch-3")
-    parts = torch.cat([trained.model.targets(part, "epoch-3") for _, part in batch.split(3)])
+    (whole,) = trained.model.targets(batch, "epoch-3")
+    parts = torch.cat([trained.model.targets(part, "epoch-3")[0] for _, part in batch.split(3)])
     assert torch.equal(whole, parts)
-    assert not torch.equal(whole, trained.model.targets(batch, "epoch-4"))
-    assert {tuple(row) for row in whole.tolist()} <= {tuple(row) for row in trained.model.pool.tolist()}
+    assert not torch.equal(whole, trained.model.targets(batch, "epoch-4")[0])
+    assert {tuple(row) for row in whole.tolist()} <= {tuple(row) for row in trained.model.table[0].tolist()}
 
 
 def test_published_decay():

@@ -37,16 +37,16 @@ def test_codes_are_those_of_the_training_images_in_order(tiny: Tiny, prototype):
 def test_labels_are_drawn_uniformly_from_the_combinations_of_the_database(tiny: Tiny, prototype):
     model = prototype.model
     known = {tuple(row) for row in tiny.open_data().labels("database").tolist()}
-    assert {tuple(row) for row in model.pool.tolist()} == known - {(0,) * 24}
-    drawn = torch.cat([model.draw(step) for step in range(2000)])
+    assert {tuple(row) for row in model.table[0].tolist()} == known - {(0,) * 24}
+    drawn = torch.cat([model.draw(step)[0] for step in range(2000)])
     counts = torch.unique(drawn, dim=0, return_counts=True)[1]
-    assert len(counts) == len(model.pool)
+    assert len(counts) == len(model.table[0])
     expected = len(drawn) / len(counts)
     statistic = ((counts - expected) ** 2 / expected).sum()  # chi-square of len(counts) - 1 degrees of freedom
     degrees = len(counts) - 1
     assert abs(statistic - degrees) < 5 * (2 * degrees) ** 0.5
-    assert torch.equal(model.draw(3), model.draw(3))
-    assert not torch.equal(model.draw(3), model.draw(4))
+    assert torch.equal(model.draw(3)[0], model.draw(3)[0])
+    assert not torch.equal(model.draw(3)[0], model.draw(4)[0])
 
 
 def test_the_checkpoint_holds_no_victim(prototype):
@@ -91,7 +91,7 @@ def test_another_hasher_is_refused_on_resume(tiny: Tiny, tmp_path, prototype):
 def test_prototype_map_is_that_of_the_codes(prototype):
     model = prototype.model
     known = (model.codes.to(torch.int8), model.code_labels)
-    scores = average_precisions(binarize(model.prototype(model.pool).code), model.pool, *known)
+    scores = average_precisions(binarize(model.prototype(model.table[0]).code), model.table[0], *known)
     assert prototype.trainer.callback_metrics["val/prototype_map"] == pytest.approx(scores.nan_to_num().mean().item())
 
 

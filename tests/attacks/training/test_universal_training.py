@@ -27,9 +27,9 @@ def trained(tiny: Tiny, tmp_path_factory):
 def test_the_folder_is_the_attack(tiny: Tiny, trained):
     data, attack, model = tiny.open_data(), UniversalPerturbation(str(trained.trained_folder)), trained.model
     assert torch.equal(attack.deltas, model.deltas.detach())
-    assert torch.equal(attack.labels, model.pool)
+    assert torch.equal(attack.labels, model.table[0])
     known = CodeBook(model.encode_split("train").to(torch.int8), data.labels("train"), data.ids("train"))
-    assert torch.equal(attack.anchors, mainstay_code(model.pool, known))
+    assert torch.equal(attack.anchors, mainstay_code(model.table[0], known))
     unique, counts = torch.unique(data.labels("database"), dim=0, return_counts=True)
     assert torch.equal(attack.labels, unique[(counts > 1) & unique.bool().any(dim=1)])
 
@@ -59,7 +59,7 @@ def test_one_step_is_adam_on_every_target_by_itself(tiny: Tiny, trained, monkeyp
     monkeypatch.setattr(model, "manual_backward", lambda loss: loss.backward())
     monkeypatch.setattr(model, "log", lambda *_, **__: None)
     model.training_step(batch, 0)
-    for row in range(len(model.pool)):
+    for row in range(len(model.table[0])):
         delta = model.deltas.detach()[row].clone().requires_grad_()
         u = model.victim((batch.image + delta).clamp(0, 1))
         h = model.anchors[row].expand_as(u)
