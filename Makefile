@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: setup demo cifar10 test test-all lint bench clean
+.PHONY: setup demo cross cifar10 test test-all lint bench clean
 
 setup: $(READY)
 
@@ -67,6 +67,17 @@ $(PHOTOS)/hasher/done: | $(READY)
 
 $(PHOTOS)/ddpm/model_index.json: | $(READY)
 	$(CIFAR) --config configs/purification/ddpm-small.yaml --config configs/tuned/cifar10-ddpm.yaml
+
+# Images and texts in one Hamming space, on the scenes and their captions, after the demo.
+CROSS := $(SCENES) --config configs/text/bag-of-words.yaml
+TINY := --config configs/tuned/cross.yaml
+
+cross: $(DEMO)/backbone.safetensors $(DEMO)/ddpm/model_index.json $(foreach m,dcmh dgcpn dadh ucch,runs/cross/$(m)/done)
+	$(BIN)/python evaluate.py --config configs/evaluation/scenes-cross.yaml
+
+runs/cross/%/done: $(DEMO)/backbone.safetensors
+	$(CROSS) --config configs/cross/$*.yaml $(TINY) --config configs/tuned/cross-$*.yaml
+	touch $@
 
 clean:
 	rm -rf runs data .pytest_cache .mypy_cache .ruff_cache

@@ -42,6 +42,7 @@ def open_tiny_data(folder: Path, text: TextFeatures | None = None) -> ScenesData
         cache_dir=str(folder),
         text=text,
     )
+    module.prepare_data()
     module.setup()
     return module
 

@@ -38,7 +38,7 @@ def parse(capsys: pytest.CaptureFixture[str], *fragments: str) -> dict:
 
 def test_every_fragment_is_tested():
     found = {path.name for path in (CONFIGS / "tuned").glob("*.yaml")}
-    assert found == set(TUNED)
+    assert found == set(TUNED) | {"cross.yaml"} | {f"cross-{method}.yaml" for method in CROSS_MODAL}
 
 
 @pytest.mark.parametrize("data", DATA, ids=lambda path: path.stem)
@@ -95,6 +95,14 @@ def test_every_adversarial_training_starts_from_a_trained_network(strategy, tiny
 
 
 @pytest.mark.parametrize("method", CROSS_MODAL)
+def test_the_cross_modal_line_on_scenes_parses(method, capsys):
+    tuned = ("tuned/cross.yaml", f"tuned/cross-{method}.yaml")
+    config = parse(capsys, "data/scenes.yaml", "text/bag-of-words.yaml", f"cross/{method}.yaml", *tuned)
+    assert config["trainer"]["logger"]["init_args"]["save_dir"] == f"runs/cross/{method}"
+    assert config["model"]["init_args"]["image"]["init_args"]["hidden"] == [512]
+
+
+@pytest.mark.parametrize("method", CROSS_MODAL)
 @pytest.mark.parametrize("extractor", sorted(path.name for path in (CONFIGS / "extractor").glob("*.yaml")))
 @pytest.mark.parametrize("text", sorted(path.name for path in (CONFIGS / "text").glob("*.yaml")))
 def test_every_cross_modal_method_goes_with_every_extractor_and_text(method, extractor, text, capsys):
@@ -111,7 +119,7 @@ def test_every_cross_modal_method_fits_and_its_checkpoint_gives_codes(method, tm
     extra = ("--config", str(CONFIGS / f"cross/{method}.yaml"), "--config", str(CONF / "tiny-cross.yaml"))
     extra += ("--trainer.limit_train_batches=2", "--trainer.max_epochs=1")  # not the five hundred of the fragments
     cli = fit("tiny-cross.yaml", root=tmp_path, run="x", extra=extra)
-    assert cli.trainer.global_step >= 2
+    assert cli.trainer.global_step >= 1
     losses = [value for name, value in cli.trainer.callback_metrics.items() if name.startswith("train/")]
     assert losses
     assert all(torch.isfinite(loss) for loss in losses)

@@ -17,8 +17,9 @@ from lightning_modules.evaluation.plan import EvaluationPlan
 from lightning_modules.evaluation.shards import ShardDataset, shard_loader
 from lightning_modules.evaluation.stages import QuerySet, database_stage, targets_stage
 from lightning_modules.evaluation.store import ArtifactStore, Stage
-from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_encoder
-from lightning_modules.retrieval.targets import draw_targets
+from lightning_modules.evaluation.texts import TextSide, make_text_side
+from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_hasher
+from lightning_modules.retrieval.targets import draw_target_rows, draw_targets
 from lightning_modules.types import CodeBook
 
 DATABASE_SHARD = 2048
@@ -43,6 +44,7 @@ class HasherContext:
         targets: uint8 ``(Q, C)`` target labels of the queries.
         targets_stage: where they are stored.
         store: the artefact store.
+        text: the texts of a cross-modal hasher, None for one of images alone.
     """
 
     name: str
@@ -59,6 +61,7 @@ class HasherContext:
     targets: Tensor
     targets_stage: Stage
     store: ArtifactStore
+    text: TextSide | None = None
 
     @property
     def victim_facts(self) -> VictimFacts:
@@ -79,6 +82,10 @@ class HasherContext:
         """Return the target labels of the queries at these positions, on the CPU."""
         return self.targets[index.cpu()]
 
+    def target_text(self, index: Tensor) -> Tensor | None:
+        """Return the target texts ``(B, d)`` of the queries at these positions, if targets are items with texts."""
+        return None if self.text is None or self.text.targets is None else self.text.targets[index.cpu()]
+
     def database_image(self, position: int) -> Tensor:
         """Return one database picture, uint8 ``(3, H, W)``."""
         image: Tensor = self.data.dataset(self.database_split)[position].image
@@ -97,22 +104,20 @@ def make_context(
         store: the artefact store.
         trainer: makes a Trainer for the database.
     """
-    encoder = load_encoder(plan.hashers[name].checkpoint, data)
+    module = load_hasher(plan.hashers[name].checkpoint, data)
+    encoder = module.image_encoder
     digest = digest_of_hasher(encoder)
     facts, split = data.pixel_facts, plan.database_split
     stage = encode_database(encoder, digest, data, split, store, trainer)
     queries = ShardDataset(data.dataset(plan.split), data.collate, plan.shard_size, plan.num_queries)
     query_set = QuerySet.of(facts, plan.split, queries)
-    targets = targets_stage(store, query_set, asdict(plan.targets))
     labels = data.labels(plan.split)
-
-    def draw() -> dict[str, Tensor]:
-        drawn = draw_targets(labels, data.ids(plan.split), data.labels(split), **asdict(plan.targets))
-        return {"labels": drawn}
-
-    drawn = targets.shard(0, draw)["labels"]
-    targets.finish()
+    targets, drawn = _targets(plan, data, query_set, store)
     database = CodeBook(_load_codes(stage), data.labels(split), data.ids(split))
+    text: TextSide | None = None
+    if module.text_encoder is not None and data.text_width is not None:
+        splits, rows = (plan.split, split), drawn.get("rows")
+        text = make_text_side(module.text_encoder, data, splits, database, queries.total, rows)
     return HasherContext(
         name=name,
         data=data,
@@ -125,10 +130,30 @@ def make_context(
         queries=queries,
         query_set=query_set,
         query_labels=labels[: queries.total],
-        targets=drawn[: queries.total],
+        targets=drawn["labels"][: queries.total],
         targets_stage=targets,
         store=store,
+        text=text,
     )
+
+
+def _targets(
+    plan: EvaluationPlan, data: Any, queries: QuerySet, store: ArtifactStore
+) -> tuple[Stage, dict[str, Tensor]]:
+    """Draw the targets of all queries, and keep them: labels, and the items that they are of where there are any."""
+    options, of_rows = asdict(plan.targets), plan.targets.pool == "rows"
+    stage = targets_stage(store, queries, options | ({"kept": "rows"} if of_rows else {}))
+    asked, ids, ranked = data.labels(plan.split), data.ids(plan.split), data.labels(plan.database_split)
+
+    def draw() -> dict[str, Tensor]:
+        if not of_rows:
+            return {"labels": draw_targets(asked, ids, ranked, **options)}
+        rows = draw_target_rows(asked, ids, ranked, plan.targets.exclude, plan.targets.drop_empty, plan.targets.seed)
+        return {"labels": ranked[rows], "rows": rows}
+
+    drawn = stage.shard(0, draw)
+    stage.finish()
+    return stage, drawn
 
 
 def encode_database(

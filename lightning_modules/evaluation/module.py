@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from lightning_modules.attacks import Attack
 from lightning_modules.checks import round_to_8bit
 from lightning_modules.defences import Defence, DefendedEncoder
 from lightning_modules.evaluation.context import HasherContext
+from lightning_modules.evaluation.directions import DirectionScorer
 from lightning_modules.evaluation.per_query import PerQuery
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.shards import Shard
@@ -69,6 +70,7 @@ class EvaluationModule(LightningModule):
         defence: None hashes them as they are.
         seed: seed of the attack's choices.
         through: the defence that an adaptive attack's gradients run through, and its draws per gradient.
+        cutoff: k of the conventions of MAP that have one; see :mod:`~lightning_modules.evaluation.directions`.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class EvaluationModule(LightningModule):
         defence: Defence | None,
         seed: int,
         through: tuple[Defence, int] | None = None,
+        cutoff: int | None = None,
     ) -> None:
         super().__init__()
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer shards than processes
@@ -90,7 +93,10 @@ class EvaluationModule(LightningModule):
         self.draws = 1 if through is None else through[1]
         radii = victim.encoder.num_bits + 1
         curves = {name: PerQuery(radii) for name in CURVES}
-        self.figures: Any = nn.ModuleDict({name: PerQuery() for name in FIGURES} | curves)
+        self.scorer = DirectionScorer(
+            victim.database, victim.text, cutoff, attack is None and defence is None, self.targeted
+        )
+        self.figures: Any = nn.ModuleDict({name: PerQuery() for name in (*FIGURES, *self.scorer.names)} | curves)
         store, queries = victim.store, victim.query_set
         self.attack_stage: Stage | None = None
         self.defence_stage: Stage | None = None
@@ -148,6 +154,8 @@ class EvaluationModule(LightningModule):
         def craft() -> dict[str, Tensor]:
             label = target if attack.targeted else batch.label.cpu()
             goal = attack.aim(label, batch.ids, source.known(attack.knowledge), self.seed)
+            if goal.text is None:
+                goal = replace(goal, text=source.target_text(batch.index))
             images = attack(batch.image, goal, self._attacked_encoder(batch))
             anchor = {} if goal.code is None else {"anchor": goal.code}
             return {"images": round_to_8bit(images)} | anchor
@@ -207,6 +215,7 @@ class EvaluationModule(LightningModule):
             "precision": hits / retrieved,  # NaN where nothing lies within the radius
             "recall": hits / hits[:, -1:].clamp(min=1),
         }
+        values |= self.scorer(batch.index, outputs.codes, outputs.label, outputs.target)
         for name, value in values.items():
             self.figures[name].update(value, batch.index)
 

@@ -101,6 +101,8 @@ class EvaluationPlan:
             store attacked training items for the fine-tuning of a purifier (its figures are no results: the items are
             in the database that is ranked).
         shard_size: queries per stored shard and test step.
+        cutoff: k of two more forms of MAP and T-MAP: of the first k ranks (``map_top50``), and of the first k hits
+            wherever they rank (``map_hits50``; 50 is TA-DCH's "MAP"). None scores whole rankings only.
         summary: one sentence for the head of the report.
     """
 
@@ -118,6 +120,7 @@ class EvaluationPlan:
     num_queries: int | None = None
     split: str = "query"
     shard_size: int = 50
+    cutoff: int | None = None
     summary: str = ""
 
     def __post_init__(self) -> None:
@@ -136,6 +139,8 @@ class EvaluationPlan:
             raise ValueError(f"split={self.split!r}: expected 'query', 'val' or 'train'")
         if self.shard_size < 1:
             raise ValueError(f"shard_size={self.shard_size}: expected at least 1")
+        if self.cutoff is not None and self.cutoff < 1:
+            raise ValueError(f"cutoff={self.cutoff}: expected at least 1")
 
     def _check_adaptive(self) -> None:
         twice = sorted(set(self.defences) & set(self.surrogates)) or sorted(set(self.attacks) & set(self.adaptive))

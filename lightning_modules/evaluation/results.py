@@ -29,7 +29,7 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
         untargeted), T-MAP of the anchor codes (the attack's upper bound, None without), chance levels, largest change
         in units of 1/255, root mean squared change, the same of the defended image (both against the original), what
         the attacker knows of the defence, the defence's options and strength, number of queries, seed, and the seconds
-        that its stages took when they were computed.
+        that its stages took when they were computed; of a cross-modal hasher also MAP and T-MAP of its directions.
     """
     figures = module.results
     row = as_row(module.cell)
@@ -37,6 +37,8 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
         row |= _with_interval(name, figures[name], seed)
         row[f"chance_{name}"] = None if row[name] is None else chance[name]
     row["anchor_t_map"] = _mean_or_none(figures["anchor_t_map"])
+    for name in module.scorer.names:
+        row |= _with_interval(name, figures[name], seed)
     attacked = module.attack is not None
     row["linf"] = float(figures["linf"].max()) * 255 if attacked else None
     row["rmse"] = float(figures["mse"].mean()) ** 0.5 if attacked else None

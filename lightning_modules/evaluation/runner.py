@@ -58,6 +58,7 @@ class Evaluation:
             through=self.plan.through(cell.attack),
             defence=self.plan.defences.get(cell.defence),
             seed=self.plan.seed,
+            cutoff=self.plan.cutoff,
         )
 
     def run(self) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from lightning_modules.evaluation.report import Report, row_key, write_report
 from lightning_modules.evaluation.runner import Evaluation
 
 COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "seconds")
+DIRECTIONS = ("map_i2t", "t_map_i2t", "map_t2i", "map_t2t")  # of a cross-modal hasher
 
 
 def print_plan(evaluation: Evaluation) -> None:
@@ -57,13 +58,15 @@ def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], comman
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
     """Lay out rows for a terminal."""
-    table = [list(COLUMNS)]
+    shown = [name for name in DIRECTIONS if any(name in row for row in rows)]
+    columns = [*COLUMNS[:5], *shown, *COLUMNS[5:]]
+    table = [columns]
     for row in rows:
         if "error" in row:
             table.append([row["hasher"], row["attack"], row["defence"], "failed: " + row["error"].splitlines()[0]])
         else:
-            table.append([_cell(row[name]) for name in COLUMNS])
-    width = [max(len(line[i]) for line in table if i < len(line) - ("failed" in line[-1])) for i in range(len(COLUMNS))]
+            table.append([_cell(row.get(name)) for name in columns])
+    width = [max(len(line[i]) for line in table if i < len(line) - ("failed" in line[-1])) for i in range(len(columns))]
     return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, width, strict=False)) for line in table)
 
 

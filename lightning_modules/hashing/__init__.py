@@ -1,12 +1,13 @@
 """Hashing networks: backbones, the hashing layer, losses and their LightningModule."""
 
 from lightning_modules.hashing.backbones import Backbone, TimmBackbone
-from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder
+from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder, load_hasher
 from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses import (
     DADH,
     DGCPN,
+    UCCH,
     CIBHashLoss,
     CSQLoss,
     DCMHLoss,
@@ -27,6 +28,7 @@ __all__ = [
     "CNNF",
     "DADH",
     "DGCPN",
+    "UCCH",
     "Backbone",
     "BackbonePretraining",
     "CIBHashLoss",
@@ -47,4 +49,5 @@ __all__ = [
     "TimmBackbone",
     "digest_of_hasher",
     "load_encoder",
+    "load_hasher",
 ]

@@ -21,12 +21,14 @@ from lightning_modules.hashing.backbones import Backbone
 from lightning_modules.hashing.compatibility import check_options
 from lightning_modules.hashing.directions import Direction, DirectionScores, check_directions
 from lightning_modules.hashing.encoder import HashEncoder
+from lightning_modules.hashing.facts import check_facts, facts_of
 from lightning_modules.hashing.frozen import use_frozen_features
 from lightning_modules.hashing.losses import HashingLoss, TrainingFacts, TrainingProcedure
 from lightning_modules.hashing.losses.procedure import Forward
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
 from lightning_modules.hashing.optimisers import optimizer_with_faster_head
 from lightning_modules.hashing.start import start_from
+from lightning_modules.hashing.stepping import step_schedules, take_steps
 from lightning_modules.types import Batch, binarize
 
 FACTS_KEY = "retpur_training_facts"
@@ -140,24 +142,18 @@ class HashingModule(LightningModule):
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if stage != "predict":
             use_frozen_features(self.image_encoder.backbone, data, stage, self.trainer)
-        if stage != "fit":
-            return
-        labels = data.labels("train")
-        facts = {
-            "num_train": len(labels),
-            "num_classes": labels.shape[1],
-            "class_names": list(data.class_names),
-            "dataset": data.dataset_name,
-            "fingerprint": data.fingerprint,
-        }
-        if self.text_encoder is not None:
-            if data.text_width is None:
-                raise ValueError(
-                    f"a text encoder needs text features of {data.dataset_name}: set the data's option text"
-                )
-            facts |= {"text": data.text_title, "text_width": data.text_width}
+        if stage == "fit":
+            self.take_facts(data)
+
+    def take_facts(self, data: Any) -> None:
+        """Tell encoders and loss about the training split of a data module that is set up.
+
+        Raises:
+            ValueError: there is a text encoder, and the data have no text features.
+        """
+        facts = facts_of(data, self.text_encoder is not None)
         if self.facts.get("fingerprint") != facts["fingerprint"]:  # else it was loaded, and goes on
-            self._set_up(labels, facts)
+            self._set_up(data.labels("train"), facts)
 
     def _set_up(self, labels: Tensor, facts: dict[str, Any]) -> None:
         if self.text_encoder is not None and isinstance(self.text_encoder.backbone, TextMLP):
@@ -244,7 +240,9 @@ class HashingModule(LightningModule):
         if self.augmentation is not None:
             batch = replace(batch, image=self.augmentation(batch.image))
         if isinstance(self.loss, TrainingProcedure):
-            self._take_steps(self.loss, batch)
+            encoders = {name: self.encoder(name) for name in self.encoders}
+            precision = self.trainer.precision_plugin.forward_context
+            take_steps(self, self.loss, Forward(encoders, partial(self._features, batch), precision), batch)
             return None
         logits = self._training_logits(batch)
         codes = {name: self.loss.relax(found, self.global_step) for name, found in logits.items()}
@@ -271,30 +269,11 @@ class HashingModule(LightningModule):
             logits[name] = found if views == 1 else found.unflatten(0, (views, -1))
         return logits
 
-    def _take_steps(self, procedure: TrainingProcedure, batch: Batch) -> None:
-        made: Any = self.optimizers(use_pl_optimizer=True)
-        optimizers = dict(zip(self._optimizer_names, made if isinstance(made, list) else [made], strict=True))
-        encoders = {name: self.encoder(name) for name in self.encoders}
-        features = partial(self._features, batch)
-        forward = Forward(encoders, features, self.trainer.precision_plugin.forward_context)
-        with torch.autocast(self.device.type, enabled=False):
-            for step in procedure.steps(forward, batch):
-                stepping = [optimizers[name] for name in step.optimizers]
-                for optimizer in optimizers.values():  # gradients of networks that a loss only passes through
-                    optimizer.zero_grad()
-                self.manual_backward(step.loss)
-                for optimizer in stepping:
-                    self.clip_gradients(optimizer, step.clip, "norm")
-                    optimizer.step()
-                self.log(f"train/{step.name}", step.loss.detach(), prog_bar=True, batch_size=len(batch))
-
     def on_train_epoch_end(self) -> None:
         """Tell the loss, and step the schedules of a procedure."""
         self.loss.end_epoch()
         if not self.automatic_optimization:
-            schedules: Any = self.lr_schedulers() or []
-            for schedule in schedules if isinstance(schedules, list) else [schedules]:
-                schedule.step()
+            step_schedules(self)
 
     def _features(self, batch: Batch, modality: str) -> Tensor:
         backbone = self.encoder(modality).backbone
@@ -360,7 +339,7 @@ class HashingModule(LightningModule):
             backbones = [self.encoder(name).backbone for name in self.encoders]
             made.append(optimizer_with_faster_head(self._optimizer, self, backbones, self._head_lr_scale))
             named = {"all": made[0]}
-        self._optimizer_names = tuple(named)
+        self.optimizer_names = tuple(named)
         # The schedule of the configuration belongs to its optimiser; a procedure's own ones keep their rate.
         schedules = [] if self._lr_scheduler is None else [self._lr_scheduler(optimizer) for optimizer in made]
         return list(named.values()), schedules
@@ -381,8 +360,6 @@ class HashingModule(LightningModule):
         found, bits = checkpoint[FACTS_KEY], len(checkpoint["state_dict"]["encoders.image.hash_layer.bias"])
         if bits != self.num_bits:
             raise ValueError(f"the checkpoint has {bits} bits, this module {self.num_bits}")
-        for key in ("num_classes", "num_train", "fingerprint"):
-            if self.facts and found[key] != self.facts[key]:
-                raise ValueError(f"the checkpoint was trained with {key}={found[key]}, the data has {self.facts[key]}")
+        check_facts(found, self.facts)
         if not self.facts:
             self._set_up(torch.zeros(found["num_train"], found["num_classes"], dtype=torch.uint8), found)

@@ -47,11 +47,37 @@ def draw_targets(
         ValueError: unknown option, or no target is left for a query.
     """
     candidates = target_pool(database_labels, pool, min_count, drop_empty).numpy()
-    targets = [
-        _draw(candidates, label, sample_id, exclude, seed)
-        for label, sample_id in zip(query_labels.cpu().numpy().astype(np.uint8), query_ids, strict=True)
-    ]
-    return torch.from_numpy(np.stack(targets))
+    return torch.from_numpy(candidates[_choices(candidates, query_labels, query_ids, exclude, seed)])
+
+
+def draw_target_rows(
+    query_labels: Tensor,
+    query_ids: Sequence[str],
+    database_labels: Tensor,
+    exclude: Exclusion = "none",
+    drop_empty: bool = True,
+    seed: int = 0,
+) -> Tensor:
+    """Draw a database item for each query, whose label and text are the target (TA-DCH).
+
+    Args:
+        query_labels: uint8 ``(Q, C)``.
+        query_ids: ``Q`` sample ids.
+        database_labels: uint8 ``(N, C)``.
+        exclude: as for :func:`draw_targets`.
+        drop_empty: leave out items without a label.
+        seed: seed of the list.
+
+    Returns:
+        int64 ``(Q,)``, rows of the database; their labels are what the pool ``rows`` of :func:`draw_targets` gives.
+
+    Raises:
+        ValueError: unknown option, or no target is left for a query.
+    """
+    labels = database_labels.cpu().numpy().astype(np.uint8)
+    rows = np.flatnonzero(labels.any(axis=1) | (not drop_empty))
+    candidates = target_pool(database_labels, "rows", drop_empty=drop_empty).numpy()
+    return torch.from_numpy(rows[_choices(candidates, query_labels, query_ids, exclude, seed)])
 
 
 def target_pool(labels: Tensor, pool: TargetPool = "counted", min_count: int = 9, drop_empty: bool = True) -> Tensor:
@@ -90,16 +116,24 @@ def _pool(labels: np.ndarray, pool: TargetPool, min_count: int, drop_empty: bool
     return found
 
 
-def _draw(candidates: np.ndarray, label: np.ndarray, sample_id: str, exclude: Exclusion, seed: int) -> np.ndarray:
+def _choices(
+    candidates: np.ndarray, query_labels: Tensor, query_ids: Sequence[str], exclude: Exclusion, seed: int
+) -> np.ndarray:
+    labels = query_labels.cpu().numpy().astype(np.uint8)
+    pairs = zip(labels, query_ids, strict=True)
+    return np.array([_choose(candidates, label, sample_id, exclude, seed) for label, sample_id in pairs], np.int64)
+
+
+def _choose(candidates: np.ndarray, label: np.ndarray, sample_id: str, exclude: Exclusion, seed: int) -> int:
     match exclude:
         case "none":
-            allowed = candidates
+            allowed = np.arange(len(candidates))
         case "same":
-            allowed = candidates[(candidates != label).any(axis=1)]
+            allowed = np.flatnonzero((candidates != label).any(axis=1))
         case "overlap":
-            allowed = candidates[~(candidates & label).any(axis=1)]
+            allowed = np.flatnonzero(~(candidates & label).any(axis=1))
         case _:
             raise ValueError(f"exclude={exclude!r}: expected 'none', 'same' or 'overlap'")
     if len(allowed) == 0:
         raise ValueError(f"query {sample_id!r}: exclude={exclude!r} leaves no target; use a weaker exclusion")
-    return allowed[sample_numpy_generator(seed, "target", sample_id).integers(len(allowed))]
+    return int(allowed[sample_numpy_generator(seed, "target", sample_id).integers(len(allowed))])

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from lightning_modules.retrieval.targets import draw_targets, target_pool
+from lightning_modules.retrieval.targets import draw_target_rows, draw_targets, target_pool
 
 # label -> number of database items that carry exactly this label
 COUNTS = {(0, 0, 0, 0): 12, (1, 0, 0, 0): 30, (0, 1, 0, 0): 10, (1, 1, 0, 0): 9, (0, 0, 1, 1): 3, (0, 0, 0, 1): 1}
@@ -53,6 +53,17 @@ def test_counted_needs_strictly_more_items(min_count, left):
 def test_counted_with_nine_votes_is_the_default():
     assert draw(50) == draw(50, pool="counted", min_count=9, exclude="none", drop_empty=True, seed=0)
     assert set(draw(50)) == {(1, 0, 0, 0), (0, 1, 0, 0)}
+
+
+@pytest.mark.parametrize("exclude", ["none", "same", "overlap"])
+@pytest.mark.parametrize("drop_empty", [True, False])
+def test_rows_are_the_items_whose_labels_are_drawn(exclude, drop_empty):
+    labels = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 0]], dtype=torch.uint8).repeat(20, 1)
+    ids = [f"query-{i}" for i in range(40)]
+    rows = draw_target_rows(labels, ids, DATABASE, exclude, drop_empty, seed=3)
+    drawn = draw_targets(labels, ids, DATABASE, "rows", exclude=exclude, drop_empty=drop_empty, seed=3)
+    assert torch.equal(DATABASE[rows], drawn)
+    assert len(rows.unique()) > 10
 
 
 @pytest.mark.parametrize("pool", ["unique", "rows"])

@@ -18,6 +18,7 @@ from lightning_modules.evaluation.report.model import (
     row_label,
     summary,
 )
+from lightning_modules.evaluation.report.scores import score_columns, score_title
 from lightning_modules.evaluation.report.style import STYLE
 from lightning_modules.evaluation.report.svg import Series, interval_plot, precision_recall_plot
 from lightning_modules.evaluation.report.sweep import SWEPT, find_sweeps
@@ -101,6 +102,22 @@ def _table(name: str, rows: Sequence[Row]) -> str:
     return _scrolling(table, f"Results on {name}")
 
 
+def _score_table(name: str, rows: Sequence[Row]) -> str:
+    """Return a table of all further scores of one data set and hasher, or nothing."""
+    names = score_columns(rows)
+    if not names:
+        return ""
+    heads = "".join(f'<th scope="col">{t}</th>' for t in ("Attack, defence", *(score_title(n) for n in names)))
+    lines = []
+    for row in rows:
+        title = escape(f"{row['attack']}, {row['defence']}")
+        cells = "".join(_metric_cell(row, score) for score in names)
+        lines.append(f'<tr><th scope="row">{title}</th>{cells}</tr>')
+    caption = f"<caption><span>{escape(name)}: other directions and conventions</span></caption>"
+    table = f'<table class="results">{caption}<thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    return _scrolling(table, f"Further scores on {name}")
+
+
 def _figure(content: str, caption: str, style: str = "") -> str:
     return f'<figure class="{style}">{content}<figcaption>{caption}</figcaption></figure>'
 
@@ -113,7 +130,7 @@ def _image(item: CaptionedPicture) -> str:
 
 def _results(report: Report) -> str:
     tables = [
-        _table(f"{dataset}, {hasher}", rows)
+        _table(f"{dataset}, {hasher}", rows) + _score_table(f"{dataset}, {hasher}", rows)
         for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items()
     ]
     terms = "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in READING)

@@ -14,6 +14,7 @@ from lightning_modules.evaluation.report.model import (
     number,
     summary,
 )
+from lightning_modules.evaluation.report.scores import score_columns, score_title
 
 COLUMNS = (
     ("Attack", "---"),
@@ -67,6 +68,19 @@ def _table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def _score_table(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of a table of all further scores, or nothing."""
+    names = score_columns(rows)
+    if not names:
+        return []
+    heads = ["Attack", "Defence", *map(score_title, names)]
+    lines = ["", "| " + " | ".join(heads) + " |", "| --- | --- |" + " ---: |" * len(names)]
+    for row in rows:
+        scores = [f"{number(row.get(name))} {interval(row, name)}".rstrip() for name in names]
+        lines.append("| " + " | ".join([inline(row["attack"]), inline(row["defence"]), *scores]) + " |")
+    return lines
+
+
 def picture_names(report: Report) -> list[tuple[str, CaptionedPicture]]:
     """Return every picture of the report with the file name it gets in ``pictures/``."""
     named = [(f"sample-{place:02d}.png", item) for place, item in enumerate(report.strips, 1)]
@@ -81,7 +95,7 @@ def render_markdown(report: Report) -> str:
     """Return the report as Markdown text; its pictures are expected in ``pictures/`` beside it."""
     lines = [f"# {inline(report.title)}", "", inline(summary(report)), "", "## Results", ""]
     for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items():
-        lines += [f"**{inline(dataset)}, {inline(hasher)}**", "", *_table(rows), ""]
+        lines += [f"**{inline(dataset)}, {inline(hasher)}**", "", *_table(rows), *_score_table(rows), ""]
     lines += [
         "MAP and T-MAP are fractions with their 95 % bootstrap interval over queries. High MAP: the system "
         "answers the true query. T-MAP near the clean row: the attack failed.",

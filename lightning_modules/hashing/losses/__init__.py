@@ -16,10 +16,12 @@ from lightning_modules.hashing.losses.hashnet import HashNetLoss
 from lightning_modules.hashing.losses.memory_loss import MemoryLoss
 from lightning_modules.hashing.losses.orthohash import OrthoHashLoss
 from lightning_modules.hashing.losses.procedure import TrainingProcedure
+from lightning_modules.hashing.losses.ucch import UCCH
 
 __all__ = [
     "DADH",
     "DGCPN",
+    "UCCH",
     "BatchLoss",
     "CIBHashLoss",
     "CSQLoss",

@@ -1,7 +1,4 @@
-"""DGCPN: deep graph-neighbour coherence preserving network (Yu et al., AAAI 2021), unsupervised.
-
-Equations are numbered by the terms of its code, whose values differ from the paper's where that is silent.
-"""
+"""DGCPN: deep graph-neighbour coherence preserving network (Yu et al., AAAI 2021), unsupervised; as its code has it."""
 
 from __future__ import annotations
 
