@@ -24,6 +24,8 @@ class LatentTopics(TextFeatures):
         max_features: words of the bag.
         stop_words: see :class:`BagOfWords`.
         seed: seed of the initial topics.
+        characters: see :class:`BagOfWords`; then ``stop_words`` must be null.
+        longest: see :class:`BagOfWords`.
 
     Raises:
         DataError: an impossible option.
@@ -35,11 +37,13 @@ class LatentTopics(TextFeatures):
         max_features: int = 2000,
         stop_words: Literal["english"] | None = "english",
         seed: int = 0,
+        characters: bool = False,
+        longest: int = 1,
     ) -> None:
         if topics < 1:
             raise DataError(f"LatentTopics topics={topics}: expected at least 1")
         self.topics, self.seed = topics, seed
-        self._words = BagOfWords(max_features, stop_words)
+        self._words = BagOfWords(max_features, stop_words, longest=longest, characters=characters)
 
     @property
     def title(self) -> str:

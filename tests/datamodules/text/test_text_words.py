@@ -85,3 +85,34 @@ def test_topics_are_seeded(texts):
     first, again, other = (LatentTopics(3, seed=seed).encode(source) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_sequences_of_characters(texts):
+    captions = [["猫在海边"], ["海边 的猫"], []]
+    found, grams = BagOfWords(longest=2, characters=True).fit(texts(captions))
+    assert grams == sorted({"猫", "在", "海", "边", " ", "的", "猫在", "在海", "海边", "边 ", " 的", "的猫"})
+    for row, text in enumerate(("猫在海边", "海边 的猫", "")):
+        assert found.toarray()[row].tolist() == [text.count(gram) for gram in grams]
+
+
+def test_tf_idf_by_its_formula(texts):
+    found, words = BagOfWords(tf_idf=True).fit(texts(CAPTIONS, database=DATABASE))
+    counts = np.array(_counts(words), dtype=float)
+    idf = np.log((1 + len(DATABASE)) / (1 + (counts[DATABASE] > 0).sum(axis=0))) + 1
+    weighted = counts * idf
+    length = np.linalg.norm(weighted, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.toarray(), weighted / np.where(length > 0, length, 1), rtol=1e-6)
+
+
+def test_topics_of_characters(texts):
+    captions = [["猫猫狗狗"], ["猫狗"], ["海海边边"], ["海边"], []]
+    topics = LatentTopics(2, stop_words=None, characters=True).encode(texts(captions))
+    assert topics[:2].argmax(axis=1).tolist() == [topics[0].argmax()] * 2
+    assert topics[2:4].argmax(axis=1).tolist() == [topics[2].argmax()] * 2
+    assert topics[0].argmax() != topics[2].argmax()
+
+
+@pytest.mark.parametrize("options", [{"longest": 0}, {"characters": True, "stop_words": "english"}])
+def test_options_of_sequences(options):
+    with pytest.raises(DataError, match="BagOfWords"):
+        BagOfWords(**options)
