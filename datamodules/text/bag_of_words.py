@@ -13,8 +13,8 @@ from datamodules.text.base import Matrix, TextFeatures, pool_digest, texts_of
 class BagOfWords(TextFeatures):
     """Counts of the most frequent words over all captions of an item, sparse.
 
-    scikit-learn's ``CountVectorizer``: lower case, by default words of two letters and more. The vocabulary is fitted on the
-    rows of ``source.database_pool`` only, so that published queries add no word; where a data set publishes no
+    scikit-learn's ``CountVectorizer``: lower case, by default words of two letters and more. The vocabulary is fitted
+    on the rows of ``source.database_pool`` only, so that published queries add no word; where a data set publishes no
     split, the source cannot tell queries apart and all rows are fitted on. Words of equal frequency are taken
     alphabetically, and features stand in alphabetical order. Items without a known word are zero.
 
