@@ -18,7 +18,7 @@ def report_pictures(
 
     Args:
         evaluation: after its run.
-        count: queries per attack.
+        count: queries per attack; of a transferred one none.
 
     Returns:
         strips and lists as ``(caption, alt, picture)``, and the trajectory or None.
@@ -31,6 +31,8 @@ def report_pictures(
     for cell, module in evaluation.modules.items():
         if cell.defence != defence_name or (cell.attack == CLEAN and plan.attacks):
             continue
+        if cell.source_hasher != cell.hasher:
+            continue  # its pictures are those of its source
         context = evaluation.contexts[cell.hasher]
         outputs = module.outputs(context.queries[0])
         for row in range(min(count, len(outputs.ids))):

@@ -14,6 +14,7 @@ from lightning_modules.checks import round_to_8bit
 from lightning_modules.defences import Defence, DefendedEncoder
 from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.directions import DirectionScorer
+from lightning_modules.evaluation.distortions import DISTORTIONS, distortions
 from lightning_modules.evaluation.per_query import PerQuery
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.shards import Shard
@@ -28,7 +29,7 @@ from lightning_modules.retrieval.metrics import (
 )
 from lightning_modules.types import Batch, binarize
 
-FIGURES = ("map", "t_map", "anchor_t_map", "linf", "mse", "defended_mse")
+FIGURES = ("map", "t_map", "anchor_map", "anchor_t_map", "defended_mse", *DISTORTIONS)
 CURVES = ("precision", "recall")  # within each Hamming radius 0..K
 
 
@@ -200,37 +201,43 @@ class EvaluationModule(LightningModule):
         return top_n(codes, database, min(depth, len(database)))[0]
 
     def _score(self, batch: Batch, outputs: QueryOutputs) -> None:
-        delta = (outputs.attacked.double() - outputs.original.double()).flatten(1) / 255
         left = (outputs.defended.double() - outputs.original.double()).flatten(1) / 255
-        found = self._histograms(outputs.codes, outputs.label)
+        found = _histograms(self.context, outputs.codes, outputs.label)
         retrieved, hits = found.total.cumsum(1), found.relevant.cumsum(1).double()
-        anchor, nothing = outputs.anchor, torch.full((len(batch),), torch.nan)
-        values = {
+        values = dict.fromkeys(FIGURES, torch.full((len(batch),), torch.nan))  # of what this cell does not have
+        values |= {
             "map": _average_precisions(found),
-            "t_map": self._t_map(outputs.codes, outputs.target) if self.targeted else nothing,
-            "anchor_t_map": self._t_map(anchor, outputs.target) if self.targeted and anchor is not None else nothing,
-            "linf": delta.abs().amax(dim=1),
-            "mse": delta.square().mean(dim=1),
             "defended_mse": left.square().mean(dim=1),
             "precision": hits / retrieved,  # NaN where nothing lies within the radius
             "recall": hits / hits[:, -1:].clamp(min=1),
         }
         values |= self.scorer(batch.index, outputs.codes, outputs.label, outputs.target)
+        if self.targeted:
+            values["t_map"] = _average_precisions(_histograms(self.context, outputs.codes, outputs.target))
+        if self.attack is not None:
+            values |= distortions(outputs.original.to(self.device), outputs.attacked.to(self.device))
+        if outputs.anchor is not None:
+            values |= self._anchor_scores(outputs.anchor, outputs)
         for name, value in values.items():
             self.figures[name].update(value, batch.index)
 
-    def _t_map(self, codes: Tensor, target: Tensor) -> Tensor:
-        return _average_precisions(self._histograms(codes, target))
-
-    def _histograms(self, codes: Tensor, labels: Tensor) -> DistanceHistograms:
-        database = self.context.database
-        return distance_histograms(codes, labels, database.codes, database.labels)
+    def _anchor_scores(self, anchor: Tensor, outputs: QueryOutputs) -> dict[str, Tensor]:
+        """Score the code that the attack steers to where it was crafted: another hasher may have other bits."""
+        scores = {"anchor_map": _average_precisions(_histograms(self.source, anchor, outputs.label))}
+        if self.targeted:
+            scores["anchor_t_map"] = _average_precisions(_histograms(self.source, anchor, outputs.target))
+        return scores
 
     def on_test_epoch_end(self) -> None:
         """Gather the figures of all processes and log MAP and, unless the attack is untargeted, T-MAP."""
         self.results = {name: metric.rows().cpu() for name, metric in self.figures.items()}
         for name in ("map", "t_map") if self.targeted else ("map",):
             self.log(name, self.results[name].mean().float(), prog_bar=True, rank_zero_only=True)
+
+
+def _histograms(context: HasherContext, codes: Tensor, labels: Tensor) -> DistanceHistograms:
+    database = context.database
+    return distance_histograms(codes, labels, database.codes, database.labels)
 
 
 def _average_precisions(histograms: DistanceHistograms) -> Tensor:

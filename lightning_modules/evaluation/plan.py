@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lightning import LightningDataModule
 
@@ -94,6 +94,8 @@ class EvaluationPlan:
         surrogates: defences that only an attacker uses, e.g. with fewer network calls, by name.
         adaptive: attacks through a defence, by the name of their row; each meets every defence, as ``attacks`` do.
         exclude: ``attack/defence`` pairs that are left out.
+        transfer: ``source/hasher`` pairs: every attack is crafted on the source and scored on the hasher as well; or
+            ``all`` pairs of hashers of one data set. Bits and backbones may differ.
         targets: how target labels are drawn.
         seed: seed of every random choice of the attacks.
         num_queries: evaluate on the first queries of the split only; None takes all.
@@ -115,6 +117,7 @@ class EvaluationPlan:
     surrogates: dict[str, Defence] = field(default_factory=dict)
     adaptive: dict[str, AdaptiveEntry] = field(default_factory=dict)
     exclude: list[str] = field(default_factory=list)
+    transfer: Literal["all"] | list[str] = field(default_factory=list)
     targets: TargetOptions = field(default_factory=TargetOptions)
     seed: int = 0
     num_queries: int | None = None
@@ -135,6 +138,7 @@ class EvaluationPlan:
             attack, _, defence = pair.partition("/")
             if attack not in {CLEAN, *self.attacks, *self.adaptive} or defence not in {CLEAN, *self.defences}:
                 raise ValueError(f"exclude {pair!r}: expected attack/defence, by the names given in the plan")
+        self.sources()  # refuses a wrong pair now
         if self.split not in ("query", "val", "train"):
             raise ValueError(f"split={self.split!r}: expected 'query', 'val' or 'train'")
         if self.shard_size < 1:
@@ -171,12 +175,31 @@ class EvaluationPlan:
         """The split that queries are ranked against."""
         return "val_database" if self.split == "val" else "database"
 
+    def sources(self) -> dict[str, list[str]]:
+        """Return for every hasher the others that attacks on it are crafted on as well, in the order of the plan."""
+        if self.transfer == "all":
+            return {
+                name: [other for other, entry in self.hashers.items() if other != name and entry.dataset == one.dataset]
+                for name, one in self.hashers.items()
+            }
+        found: dict[str, list[str]] = {name: [] for name in self.hashers}
+        for pair in dict.fromkeys(self.transfer):
+            source, _, name = pair.partition("/")
+            if source not in self.hashers or name not in self.hashers or source == name:
+                raise ValueError(f"transfer {pair!r}: expected source/hasher, two of {sorted(self.hashers)}")
+            if self.hashers[source].dataset != self.hashers[name].dataset:
+                raise ValueError(f"transfer {pair!r}: the two hashers belong to different data sets")
+            found[name].append(source)
+        return found
+
     def cells(self) -> list[Cell]:
         """Expand the plan, clean rows first."""
+        sources = self.sources()
         return [
-            Cell(hasher.dataset, name, name, attack, defence)
+            Cell(hasher.dataset, name, source, attack, defence)
             for name, hasher in self.hashers.items()
             for attack in (CLEAN, *self.attacks, *self.adaptive)
+            for source in ([name] if attack == CLEAN else [name, *sources[name]])
             for defence in (CLEAN, *self.defences)
             if f"{attack}/{defence}" not in self.exclude
         ]

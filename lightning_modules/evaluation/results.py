@@ -15,6 +15,8 @@ from lightning_modules.evaluation.module import EvaluationModule
 from lightning_modules.evaluation.plan import Cell, as_row
 from lightning_modules.processes import is_first_process
 
+DISTORTION_COLUMNS = ("linf", "rmse", "mean_rmse", "ssim", "psnr")
+
 
 def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) -> dict[str, Any]:
     """Sum up a finished cell.
@@ -26,27 +28,30 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
 
     Returns:
         the row: names, MAP and T-MAP with 95 % bootstrap intervals over queries (T-MAP is None where the attack is
-        untargeted), T-MAP of the anchor codes (the attack's upper bound, None without), chance levels, largest change
-        in units of 1/255, root mean squared change, the same of the defended image (both against the original), what
-        the attacker knows of the defence, the defence's options and strength, number of queries, seed, and the seconds
-        that its stages took when they were computed; of a cross-modal hasher also MAP and T-MAP of its directions.
+        untargeted); MAP and T-MAP of the codes that the attack steers to, where it was crafted (``anchor_map``,
+        ``anchor_t_map``: its own bounds, None without such codes); chance levels; what the attack changed, see
+        :func:`_distortion`; the root mean squared change of the defended image (against the original too); what the
+        attacker knows of the defence, the defence's options and strength; number of queries, seed; the seconds that its
+        stages took when they were computed, and those of the attack and of the defence per image; of a cross-modal
+        hasher also MAP and T-MAP of its directions.
     """
     figures = module.results
     row = as_row(module.cell)
     for name in ("map", "t_map"):
         row |= _with_interval(name, figures[name], seed)
         row[f"chance_{name}"] = None if row[name] is None else chance[name]
-    row["anchor_t_map"] = _mean_or_none(figures["anchor_t_map"])
+    for name in ("anchor_map", "anchor_t_map"):
+        row[name] = _mean_or_none(figures[name])
     for name in module.scorer.names:
         row |= _with_interval(name, figures[name], seed)
-    attacked = module.attack is not None
-    row["linf"] = float(figures["linf"].max()) * 255 if attacked else None
-    row["rmse"] = float(figures["mse"].mean()) ** 0.5 if attacked else None
+    row |= _distortion(figures) if module.attack is not None else dict.fromkeys(DISTORTION_COLUMNS)
     row["defended_rmse"] = float(figures["defended_mse"].mean()) ** 0.5 if module.defence is not None else None
     row["threat"] = _threat(module)
     row["defence_options"], row["defence_facts"] = _defence(module)
     row["num_queries"], row["seed"] = len(figures["map"]), seed
     row["seconds"] = round(sum(stage.seconds() for stage in module.stages), 3)
+    for name, stage in (("attack", module.attack_stage), ("defence", module.defence_stage)):
+        row[f"seconds_{name}"] = None if stage is None else stage.seconds() / row["num_queries"]
     return row
 
 
@@ -98,6 +103,25 @@ class ResultFiles:
         partial = self.folder / "results.json.partial"
         partial.write_text(json.dumps(self.rows, indent=1) + "\n")
         os.replace(partial, self.folder / "results.json")
+
+
+def _distortion(figures: dict[str, Tensor]) -> dict[str, float | None]:
+    """Sum up what an attack changed.
+
+    Returns:
+        ``linf``: largest change of any image in units of 1/255; ``rmse``: perceptibility as ProS-GAN and TA-DCH define
+        it, the root of the mean over all images' squared change; ``mean_rmse``: the mean of each image's root mean
+        squared change, never larger; ``ssim`` and ``psnr``: means over images. An image that was not changed has no
+        PSNR.
+    """
+    finite = figures["psnr"][figures["psnr"].isfinite()]
+    return {
+        "linf": float(figures["linf"].max()) * 255,
+        "rmse": float(figures["mse"].mean()) ** 0.5,
+        "mean_rmse": float(figures["mse"].sqrt().mean()),
+        "ssim": float(figures["ssim"].mean()),
+        "psnr": float(finite.mean()) if len(finite) else None,
+    }
 
 
 def _with_interval(name: str, values: Tensor, seed: int) -> dict[str, float | None]:

@@ -11,9 +11,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_modules.evaluation.gallery import report_pictures
 from lightning_modules.evaluation.report import Report, row_key, write_report
+from lightning_modules.evaluation.report.model import attack_label
 from lightning_modules.evaluation.runner import Evaluation
 
-COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "seconds")
+COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "ssim", "seconds")
 DIRECTIONS = ("map_i2t", "t_map_i2t", "map_t2i", "map_t2t")  # of a cross-modal hasher
 
 
@@ -61,7 +62,7 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
     shown = [name for name in DIRECTIONS if any(name in row for row in rows)]
     columns = [*COLUMNS[:5], *shown, *COLUMNS[5:]]
     table = [columns]
-    for row in rows:
+    for row in ({**row, "attack": attack_label(row)} for row in rows):
         if "error" in row:
             table.append([row["hasher"], row["attack"], row["defence"], "failed: " + row["error"].splitlines()[0]])
         else:

@@ -17,6 +17,7 @@ from tests.conftest import CONFIGS, Tiny
 from tests.conftest import evaluation_arguments as arguments
 
 NUMBERS = ("map", "t_map", "map_low", "map_high", "t_map_low", "t_map_high", "anchor_t_map", "linf", "rmse")
+DISTORTIONS = ("linf", "rmse", "mean_rmse", "ssim", "psnr")
 
 
 def rows(output: Path) -> list[dict]:
@@ -24,7 +25,7 @@ def rows(output: Path) -> list[dict]:
 
 
 def without_time(found: list[dict]) -> list[dict]:
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
+    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in found]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,20 @@ def test_attacked_images_keep_the_budget(done: Path):
     for row in rows(done):
         assert (row["linf"] is None) == (row["attack"] == "none")
         assert row["linf"] is None or 0 < row["linf"] <= 8.0001
+
+
+def test_distortions_and_times_stand_where_there_is_something_to_measure(done: Path):
+    for row in rows(done):
+        attacked, defended = row["attack"] != "none", row["defence"] != "none"
+        assert [row[name] is not None for name in DISTORTIONS] == [attacked] * 5
+        assert (row["seconds_attack"] is not None, row["seconds_defence"] is not None) == (attacked, defended)
+        assert (row["anchor_map"] is not None) == attacked
+        parts = sum(row[name] or 0 for name in ("seconds_attack", "seconds_defence")) * row["num_queries"]
+        assert 0 <= parts <= row["seconds"] + 1e-3
+        if attacked:
+            assert 0 < row["mean_rmse"] <= row["rmse"] <= row["linf"] / 255
+            assert row["psnr"] >= -20 * np.log10(row["rmse"]) - 1e-9  # the mean of logarithms against that of the mean
+            assert 0.5 < row["ssim"] < 1
 
 
 def test_report_and_logs_are_written(done: Path):

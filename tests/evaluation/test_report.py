@@ -62,14 +62,20 @@ def make_row(attack, defence, place, **more):
         "t_map": 0.1 + place / 89,
         "t_map_low": 0.05,
         "t_map_high": 0.301,
+        "anchor_map": None if attack == "none" else 0.4567,
         "anchor_t_map": None if attack == "none" else 0.8765,
         "chance_map": 0.1,
         "chance_t_map": 0.101,
         "num_queries": 1234,
         "seed": 7,
         "seconds": 12.34,
+        "seconds_attack": None if attack == "none" else 0.25,
+        "seconds_defence": None if defence == "none" else 1.75,
         "linf": None if attack == "none" else 8.0,
         "rmse": None if attack == "none" else 0.01234,
+        "mean_rmse": None if attack == "none" else 0.01123,
+        "ssim": None if attack == "none" else 0.9876,
+        "psnr": None if attack == "none" else 38.17,
     }
     return row | more
 
@@ -117,29 +123,32 @@ def assert_sound(text):
     return page
 
 
-def expected_cells(row):
-    def show(name, digits=3):
-        return "–" if row[name] is None else f"{row[name]:,.{digits}f}"  # noqa: RUF001
+def show(row, name, digits=3):
+    return "–" if row[name] is None else f"{row[name]:,.{digits}f}"  # noqa: RUF001
 
+
+def expected_cells(row):
     return [
         row["defence"],
         f"{row['map']:.3f} [{row['map_low']:.3f}, {row['map_high']:.3f}]",
         f"{row['t_map']:.3f} [{row['t_map_low']:.3f}, {row['t_map_high']:.3f}]",
-        show("anchor_t_map"),
-        show("chance_map"),
-        show("chance_t_map"),
-        show("linf", 1),
-        show("rmse", 4),
-        show("num_queries", 0),
-        show("seconds", 1),
+        *(show(row, name) for name in ("anchor_map", "anchor_t_map", "chance_map", "chance_t_map")),
+        show(row, "num_queries", 0),
+        show(row, "seconds_attack"),
+        show(row, "seconds_defence"),
         str(row["seed"]),
     ]
+
+
+def expected_distortions(attack):
+    return [attack, "8.0", "0.0123", "0.0112", "0.9876", "38.2", "7"]
 
 
 def test_the_page_is_sound_and_prints_the_numbers_given(report):
     page = assert_sound(render_html(report))
     assert page.texts["h1"] == page.texts["title"] == report.title
     assert [cells for cells in page.rows if len(cells) == 11][1:] == [expected_cells(row) for row in report.rows]
+    assert [cells for cells in page.rows if len(cells) == 7][1:] == [expected_distortions(a) for a in ("P2P", "DHTA")]
     groups = [cells[0] for cells in page.rows if len(cells) == 1]
     assert groups == ["Attack: none", "Attack: P2P", "Attack: DHTA"]
     assert len(page.all("img")) == 5
@@ -200,7 +209,29 @@ def test_the_markdown_table_prints_the_same_numbers(report):
     text = render_markdown(report)
     for row in report.rows:
         assert "| " + " | ".join([row["attack"], *expected_cells(row)]) + " |" in text
+    for attack in ("P2P", "DHTA"):
+        assert "| " + " | ".join(expected_distortions(attack)) + " |" in text
     assert "python evaluate.py --config a.yaml" in text
+
+
+def test_a_transferred_attack_names_its_source():
+    rows = [make_row("none", "none", 0, source_hasher="DPSH")]
+    rows += [make_row("P2P", "none", 1, source_hasher=source) for source in ("DPSH", "CSQ")]
+    line = np.array([0.0, 1.0])
+    report = Report("Transfer", rows, curves={row_key(row): (line, line) for row in rows})
+    page = assert_sound(render_html(report))
+    assert [cells[0] for cells in page.rows if len(cells) == 1] == [
+        "Attack: none",
+        "Attack: P2P",
+        "Attack: P2P from CSQ",
+    ]
+    lines = render_markdown(report).splitlines()
+    assert [len([one for one in lines if one.startswith(f"| {name} |")]) for name in ("P2P", "P2P from CSQ")] == [2, 2]
+
+
+def test_without_an_attack_there_is_no_table_of_distortions():
+    page = assert_sound(render_html(Report("Clean", [make_row("none", "none", 0)])))
+    assert "what the attacks changed" not in page.texts["span"]
 
 
 def test_hostile_names_stay_text():
@@ -225,7 +256,7 @@ def test_hostile_names_stay_text():
     assert not re.search(r"(?<!\\)\]\(http", text)
     assert "://" not in text
     table = [line for line in text.splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13, 3}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13, 8, 3}
 
 
 def test_little_is_enough():
@@ -260,6 +291,8 @@ def test_settings_and_seeds_are_told_apart():
         ({"map": 78.1}, r"map of row .* must lie in \[0, 1\]"),
         ({"t_map": float("nan")}, "t_map"),
         ({"linf": -1.0}, "linf"),
+        ({"ssim": -1.1}, r"ssim of row .* must lie in \[-1, 1\]"),
+        ({"psnr": float("inf")}, r"psnr of row .* must lie in \[0, inf\]"),
         ({"map_low": None}, "one end"),
         ({"map_low": 0.9}, "exceeds"),
     ],

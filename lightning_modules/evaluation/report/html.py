@@ -7,13 +7,19 @@ from html import escape
 
 from lightning_modules.evaluation.report.lines import sweep_plot
 from lightning_modules.evaluation.report.model import (
+    DISTORTIONS,
+    FIGURES,
     CaptionedPicture,
+    Columns,
     Report,
     Row,
+    attack_label,
     defences,
+    distorted,
     grouped,
     interval,
     number,
+    numbers,
     row_key,
     row_label,
     summary,
@@ -25,18 +31,7 @@ from lightning_modules.evaluation.report.sweep import SWEPT, find_sweeps
 from lightning_modules.pictures import data_uri
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-COLUMNS = (
-    "MAP",
-    "T-MAP",
-    "Anchor T-MAP",
-    "Chance MAP",
-    "Chance T-MAP",
-    "L∞, 1/255",
-    "RMSE",
-    "Queries",
-    "Seconds",
-    "Seed",
-)
+COLUMNS = ("MAP", "T-MAP", *(title for title, _, _ in FIGURES), "Seed")
 READING = (
     (
         "MAP",
@@ -45,9 +40,12 @@ READING = (
     (
         "T-MAP",
         "The same for the label the attacker wants. T-MAP near the clean row: the attack failed. "
-        "High T-MAP: the attacker chooses what is found.",
+        "High T-MAP: the attacker chooses what is found. An attack without target has none.",
     ),
-    ("Anchor T-MAP", "T-MAP of the anchor code itself, the code that the attack steers towards."),
+    (
+        "Anchor",
+        "MAP and T-MAP of the anchor code itself, the code that the attack steers towards: what it reaches at best.",
+    ),
     ("Chance", "What a random ranking of the same database scores."),
     (
         "[low, high]",
@@ -55,8 +53,10 @@ READING = (
     ),
     (
         "L∞, RMSE",
-        "Largest change of any pixel value, in steps of 1/255; root mean squared change on the [0, 1] scale.",
+        "Largest change of any pixel value, in steps of 1/255; root of the mean squared change of all images, and the "
+        "mean of each image's root, on the [0, 1] scale.",
     ),
+    ("SSIM, PSNR", "Structural similarity and peak signal-to-noise ratio, means over images."),
 )
 PANELS = ("original", "attacked", "purified", "attacked − original", "purified − original")  # noqa: RUF001
 
@@ -72,19 +72,13 @@ def _metric_cell(row: Row, metric: str) -> str:
     return f'<td class="metric"><b>{number(row.get(metric))}</b>{tail}</td>'
 
 
+def _plain_cells(row: Row, columns: Columns) -> str:
+    return "".join(f"<td>{text}</td>" for text in (*numbers(row, columns), escape(str(row["seed"]))))
+
+
 def _table_row(row: Row) -> str:
     """Return one row of the result table."""
-    plain = (
-        number(row.get("anchor_t_map")),
-        number(row.get("chance_map")),
-        number(row.get("chance_t_map")),
-        number(row.get("linf"), 1),
-        number(row.get("rmse"), 4),
-        number(row["num_queries"], 0),
-        number(row.get("seconds"), 1),
-        escape(str(row["seed"])),
-    )
-    cells = "".join(f"<td>{text}</td>" for text in plain)
+    cells = _plain_cells(row, FIGURES)
     name = f'<th scope="row">{escape(str(row["defence"]))}</th>'
     return f"<tr>{name}{_metric_cell(row, 'map')}{_metric_cell(row, 't_map')}{cells}</tr>"
 
@@ -110,12 +104,25 @@ def _score_table(name: str, rows: Sequence[Row]) -> str:
     heads = "".join(f'<th scope="col">{t}</th>' for t in ("Attack, defence", *(score_title(n) for n in names)))
     lines = []
     for row in rows:
-        title = escape(f"{row['attack']}, {row['defence']}")
+        title = escape(f"{attack_label(row)}, {row['defence']}")
         cells = "".join(_metric_cell(row, score) for score in names)
         lines.append(f'<tr><th scope="row">{title}</th>{cells}</tr>')
     caption = f"<caption><span>{escape(name)}: other directions and conventions</span></caption>"
     table = f'<table class="results">{caption}<thead><tr>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
     return _scrolling(table, f"Further scores on {name}")
+
+
+def _distortion_table(name: str, rows: Sequence[Row]) -> str:
+    """Return the table of what attacks changed, or nothing without attacks."""
+    titles = ("Attack", *(title for title, _, _ in DISTORTIONS), "Seed")
+    heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    body = "".join(
+        f'<tr><th scope="row">{escape(attack_label(row))}</th>{_plain_cells(row, DISTORTIONS)}</tr>'
+        for row in distorted(rows)
+    )
+    caption = f"<caption><span>{escape(name)}: what the attacks changed</span></caption>"
+    table = f'<table class="results">{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+    return _scrolling(table, f"Distortions on {name}") if body else ""
 
 
 def _figure(content: str, caption: str, style: str = "") -> str:
@@ -130,8 +137,9 @@ def _image(item: CaptionedPicture) -> str:
 
 def _results(report: Report) -> str:
     tables = [
-        _table(f"{dataset}, {hasher}", rows) + _score_table(f"{dataset}, {hasher}", rows)
+        make(f"{dataset}, {hasher}", rows)
         for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items()
+        for make in (_table, _score_table, _distortion_table)
     ]
     terms = "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in READING)
     return f'{"".join(tables)}<dl class="reading">{terms}</dl>'

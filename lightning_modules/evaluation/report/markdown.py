@@ -6,30 +6,20 @@ import re
 from collections.abc import Sequence
 
 from lightning_modules.evaluation.report.model import (
+    DISTORTIONS,
+    FIGURES,
     CaptionedPicture,
     Report,
     Row,
+    attack_label,
+    distorted,
     grouped,
     interval,
     number,
+    numbers,
     summary,
 )
 from lightning_modules.evaluation.report.scores import score_columns, score_title
-
-COLUMNS = (
-    ("Attack", "---"),
-    ("Defence", "---"),
-    ("MAP", "---:"),
-    ("T-MAP", "---:"),
-    ("Anchor T-MAP", "---:"),
-    ("Chance MAP", "---:"),
-    ("Chance T-MAP", "---:"),
-    ("L∞ (1/255)", "---:"),
-    ("RMSE", "---:"),
-    ("Queries", "---:"),
-    ("Seconds", "---:"),
-    ("Seed", "---:"),
-)
 
 
 def inline(text: str) -> str:
@@ -40,32 +30,34 @@ def inline(text: str) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    """Return the row's cells, in the order of ``COLUMNS``."""
+    """Return the row's cells in the table of results."""
     return [
-        inline(row["attack"]),
+        inline(attack_label(row)),
         inline(row["defence"]),
         f"{number(row['map'])} {interval(row, 'map')}".rstrip(),
         f"{number(row.get('t_map'))} {interval(row, 't_map')}".rstrip(),
-        number(row.get("anchor_t_map")),
-        number(row.get("chance_map")),
-        number(row.get("chance_t_map")),
-        number(row.get("linf"), 1),
-        number(row.get("rmse"), 4),
-        number(row["num_queries"], 0),
-        number(row.get("seconds"), 1),
+        *numbers(row, FIGURES),
         inline(row["seed"]),
     ]
 
 
+def _lines(names: int, titles: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose first ``names`` columns hold names, the others numbers."""
+    rules = ["---"] * names + ["---:"] * (len(titles) - names)
+    return ["| " + " | ".join(line) + " |" for line in (titles, rules, *cells)]
+
+
 def _table(rows: Sequence[Row]) -> list[str]:
-    """Return the lines of one table, its rows grouped by attack."""
-    lines = [
-        "| " + " | ".join(name for name, _ in COLUMNS) + " |",
-        "| " + " | ".join(rule for _, rule in COLUMNS) + " |",
-    ]
-    for members in grouped(rows, "attack").values():
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in members]
-    return lines
+    """Return the lines of the table of results, its rows grouped by attack."""
+    titles = ["Attack", "Defence", "MAP", "T-MAP", *(title for title, _, _ in FIGURES), "Seed"]
+    return _lines(2, titles, [_cells(row) for members in grouped(rows, "attack").values() for row in members])
+
+
+def _distortions(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of the table of what attacks changed, or nothing without attacks."""
+    titles = ["Attack", *(title for title, _, _ in DISTORTIONS), "Seed"]
+    cells = [[inline(attack_label(r)), *numbers(r, DISTORTIONS), inline(r["seed"])] for r in distorted(rows)]
+    return [*_lines(1, titles, cells), ""] if cells else []
 
 
 def _score_table(rows: Sequence[Row]) -> list[str]:
@@ -77,7 +69,7 @@ def _score_table(rows: Sequence[Row]) -> list[str]:
     lines = ["", "| " + " | ".join(heads) + " |", "| --- | --- |" + " ---: |" * len(names)]
     for row in rows:
         scores = [f"{number(row.get(name))} {interval(row, name)}".rstrip() for name in names]
-        lines.append("| " + " | ".join([inline(row["attack"]), inline(row["defence"]), *scores]) + " |")
+        lines.append("| " + " | ".join([inline(attack_label(row)), inline(row["defence"]), *scores]) + " |")
     return lines
 
 
@@ -96,9 +88,12 @@ def render_markdown(report: Report) -> str:
     lines = [f"# {inline(report.title)}", "", inline(summary(report)), "", "## Results", ""]
     for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items():
         lines += [f"**{inline(dataset)}, {inline(hasher)}**", "", *_table(rows), *_score_table(rows), ""]
+        lines += _distortions(rows)
     lines += [
         "MAP and T-MAP are fractions with their 95 % bootstrap interval over queries. High MAP: the system "
-        "answers the true query. T-MAP near the clean row: the attack failed.",
+        "answers the true query. T-MAP near the clean row: the attack failed. An attack without target has no T-MAP. "
+        "The second table says what the attacks changed, on [0, 1] images: the largest change, the root of the mean "
+        "squared change of all images, the mean of each image's root, structural similarity, peak signal to noise.",
         "",
     ]
     titles = {

@@ -24,18 +24,59 @@ FRACTIONS = (
     "t_map",
     "t_map_low",
     "t_map_high",
+    "anchor_map",
     "anchor_t_map",
     "chance_map",
     "chance_t_map",
     "rmse",
+    "mean_rmse",
 )
-AMOUNTS = ("num_queries", "seconds", "linf")
+AMOUNTS = ("num_queries", "seconds", "seconds_attack", "seconds_defence", "linf", "psnr")
+LOWEST = {"ssim": -1.0}
+
+# Columns of both kinds of table: title, field, decimals.
+Columns = tuple[tuple[str, str, int], ...]
+FIGURES: Columns = (
+    ("Anchor MAP", "anchor_map", 3),
+    ("Anchor T-MAP", "anchor_t_map", 3),
+    ("Chance MAP", "chance_map", 3),
+    ("Chance T-MAP", "chance_t_map", 3),
+    ("Queries", "num_queries", 0),
+    ("Attack, s/image", "seconds_attack", 3),
+    ("Defence, s/image", "seconds_defence", 3),
+)
+DISTORTIONS: Columns = (
+    ("L∞, 1/255", "linf", 1),
+    ("RMSE", "rmse", 4),
+    ("Mean RMSE", "mean_rmse", 4),
+    ("SSIM", "ssim", 4),
+    ("PSNR, dB", "psnr", 1),
+)
+
+
+def attack_label(row: Row) -> str:
+    """Return the attack's name, with the hasher that it was crafted on if that is another one."""
+    source = row.get("source_hasher")
+    return str(row["attack"]) if source in (None, row["hasher"]) else f"{row['attack']} from {source}"
 
 
 def row_key(row: Row) -> RowKey:
     """Return what identifies a row: ``(dataset, hasher, attack, defence, seed)``, as strings."""
-    dataset, hasher, attack, defence = (str(row[name]) for name in NAMES)
-    return dataset, hasher, attack, defence, str(row["seed"])
+    return str(row["dataset"]), str(row["hasher"]), attack_label(row), str(row["defence"]), str(row["seed"])
+
+
+def numbers(row: Row, columns: Columns) -> list[str]:
+    """Print the row's numbers of these columns, an absent one as a dash."""
+    return [number(row.get(name), digits) for _, name, digits in columns]
+
+
+def distorted(rows: Sequence[Row]) -> list[Row]:
+    """Return one row per attack and seed that tells what it changed; what a defence does is another matter."""
+    first: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        if any(row.get(name) is not None for _, name, _ in DISTORTIONS):
+            first.setdefault((attack_label(row), str(row["seed"])), row)
+    return list(first.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +87,13 @@ class Report:
         title: of the report, one line.
         rows: one mapping per evaluated combination, at least one. ``dataset``, ``hasher``, ``attack`` and
             ``defence`` are names (``none`` for no attack and no defence); ``map``, ``map_low``, ``map_high``,
-            ``t_map``, ``t_map_low``, ``t_map_high``, ``anchor_t_map``, ``chance_map``, ``chance_t_map`` are
-            fractions in [0, 1]; ``num_queries``, ``seed``, ``seconds`` speak for themselves; ``linf`` is the
-            largest absolute change in units of 1/255 and ``rmse`` the root mean squared change in [0, 1].
-            The names, ``map``, ``num_queries`` and ``seed`` are required, all else may be None or absent.
+            ``t_map``, ``t_map_low``, ``t_map_high``, ``anchor_map``, ``anchor_t_map``, ``chance_map``,
+            ``chance_t_map`` are fractions in [0, 1]; ``num_queries``, ``seed``, ``seconds`` speak for themselves,
+            ``seconds_attack`` and ``seconds_defence`` are per image; ``linf`` is the largest absolute change in units
+            of 1/255, ``rmse`` the root mean squared change of all images in [0, 1], ``mean_rmse`` the mean of each
+            image's; ``ssim`` lies in [-1, 1], ``psnr`` is in dB. ``source_hasher`` is what the attack was crafted on,
+            if not the hasher. The names, ``map``, ``num_queries`` and ``seed`` are required, all else may be None or
+            absent.
         curves: ``row_key(row)`` to ``(recall, precision)``, each float ``(n,)`` in [0, 1].
         strips: ``(caption, alt, picture)`` of samples, uint8 ``(H, W, 3)`` of five panels of equal width:
             original | attacked | purified | attacked - original | purified - original.
@@ -88,13 +132,13 @@ def _check_row(row: Row) -> None:
     missing = [name for name in REQUIRED if row.get(name) is None]
     if missing:
         raise ValueError(f"a row lacks {', '.join(missing)}: {dict(row)}")
-    for name in (*FRACTIONS, *AMOUNTS):
+    for name in (*FRACTIONS, *LOWEST, *AMOUNTS):
         value = row.get(name)
         if value is None:
             continue
-        top = 1.0 if name in FRACTIONS else math.inf
-        if not (math.isfinite(value) and 0 <= value <= top):
-            raise ValueError(f"{name} of row {row_key(row)} must lie in [0, {top:g}], got {value}")
+        least, most = LOWEST.get(name, 0.0), math.inf if name in AMOUNTS else 1.0
+        if not (math.isfinite(value) and least <= value <= most):
+            raise ValueError(f"{name} of row {row_key(row)} must lie in [{least:g}, {most:g}], got {value}")
     for name in ("map", "t_map"):
         low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
         if (low is None) != (high is None):
@@ -116,7 +160,8 @@ def grouped(rows: Sequence[Row], *names: str) -> dict[tuple[str, ...], list[Row]
     """Group rows by the named fields, groups and rows in order of appearance."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(str(row[name]) for name in names), []).append(row)
+        key = tuple(attack_label(row) if name == "attack" else str(row[name]) for name in names)
+        groups.setdefault(key, []).append(row)
     return groups
 
 
@@ -161,10 +206,10 @@ def summary(report: Report) -> str:
         return f"{place}, {len(rows)} combinations of attack and defence."
     worst = max(plain, key=lambda row: float(row["t_map"]))
     text = (
-        f"{place}, {worst['attack']} moves T-MAP from {number(_t(clean))} to {number(_t(worst))} "
+        f"{place}, {attack_label(worst)} moves T-MAP from {number(_t(clean))} to {number(_t(worst))} "
         f"and MAP from {number(clean['map'])} to {number(worst['map'])}"
     )
-    rivals = [row for row in rows if row["attack"] == worst["attack"] and row["defence"] != "none"]
+    rivals = [row for row in rows if attack_label(row) == attack_label(worst) and row["defence"] != "none"]
     if rivals:
         best = max(rivals, key=lambda row: float(row["map"]))
         stands = f"T-MAP {number(_t(best))} and MAP {number(best['map'])}"
