@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from datamodules.dataset import Item, Loading, RetrievalDataset, gather
+from datamodules.dataset import Item, Loading, RetrievalDataset, collate
 from datamodules.feature_cache import FeatureCache
 from datamodules.images import Pixels, Resize
 from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
@@ -230,7 +230,7 @@ class RetrievalDataModule(LightningDataModule):
 
     def collate(self, items: list[Item]) -> Batch:
         """Stack items of :meth:`dataset` to a batch."""
-        return gather(items, len(items))
+        return collate(items)
 
     def train_dataloader(self) -> DataLoader:
         """Return the shuffled training items."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -84,10 +82,6 @@ class RetrievalDataset(Dataset[Item]):
             features=None if self.features is None else self.features[row],
         )
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Read a batch (what a DataLoader asks for), each picture into its place as soon as it is decoded."""
-        return gather((self[index] for index in indices), len(indices))
-
     def _picture(self, row: int) -> Tensor:
         return self._decode(row) if self.cache is None else self.cache(row, self._decode)
 
@@ -95,38 +89,22 @@ class RetrievalDataset(Dataset[Item]):
         return self.resize(self.source.image(row))
 
 
-def gather(items: Iterable[Item], count: int) -> Batch:
-    """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else.
-
-    Items are taken one by one: a picture is converted while the processor still has it at hand, and its memory serves
-    the next.
-
-    Args:
-        items: at least one.
-        count: their number.
-    """
-    images, facts = torch.empty(0), []
-    for place, item in enumerate(items):
-        if place == 0:
-            # Decoders write pixel by pixel (channels last); a batch in the same order is filled in one straight pass.
-            images = torch.empty((count, *item.image.shape), memory_format=torch.channels_last)
-        torch.div(item.image, 255, out=images[place])
-        facts.append(replace(item, image=NO_PICTURE))
-    captions = tuple(item.caption for item in facts if item.caption is not None)
+def collate(items: list[Item]) -> Batch:
+    """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
+    captions = tuple(item.caption for item in items if item.caption is not None)
+    # Decoders write pixel by pixel (channels last); a batch in the same order is filled in one straight pass.
+    images = torch.empty((len(items), *items[0].image.shape), memory_format=torch.channels_last)
+    for place, item in zip(images, items, strict=True):
+        torch.div(item.image, 255, out=place)
     return Batch(
         image=images,
-        label=torch.stack([item.label for item in facts]),
-        index=torch.tensor([item.index for item in facts], dtype=torch.int64),
-        ids=tuple(item.sample_id for item in facts),
-        text=_stack([item.text for item in facts]),
-        captions=captions if len(captions) == len(facts) else None,
-        features=_stack([item.features for item in facts]),
+        label=torch.stack([item.label for item in items]),
+        index=torch.tensor([item.index for item in items], dtype=torch.int64),
+        ids=tuple(item.sample_id for item in items),
+        text=_stack([item.text for item in items]),
+        captions=captions if len(captions) == len(items) else None,
+        features=_stack([item.features for item in items]),
     )
-
-
-def _as_read(batch: Any) -> Any:
-    """Collate nothing: the data set reads whole batches."""
-    return batch
 
 
 def _stack(rows: list[Tensor | None]) -> Tensor | None:
@@ -153,7 +131,7 @@ class Loading:
             batch_size=self.batch_size,
             shuffle=shuffle,
             num_workers=self.num_workers,
-            collate_fn=_as_read,
+            collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datamodules import HuggingFaceDataModule, Loading, Pixels, SplitSizes
-from datamodules.dataset import RetrievalDataset
+from datamodules.dataset import RetrievalDataset, collate
 from datamodules.images import Resize, decode
 from datamodules.pixel_cache import PixelCache
 from datamodules.source import ItemSource
@@ -43,7 +43,7 @@ def expected(picture):
 
 def read(source, cache=None):
     dataset = RetrievalDataset(source, np.array([0]), Resize(PIXELS), cache=cache)
-    return dataset.__getitems__([0]).image
+    return collate([dataset[0]]).image
 
 
 def test_folder_archive_array_and_cache_give_the_same_batch(picture, expected, tmp_path):
