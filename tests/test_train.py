@@ -18,6 +18,7 @@ CROSS_MODAL = sorted(path.stem for path in (CONFIGS / "cross").glob("*.yaml"))
 TUNED = {
     "small-resnet.yaml": ["backbone/vgg11.yaml", "hashing/dpsh.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
+    "frozen-head.yaml": ["backbone/frozen-efficientnet.yaml", "hashing/dpsh.yaml"],
     "cifar10-pros-gan-prototype.yaml": ["attack-training/pros-gan-prototype.yaml"],
     "cifar10-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
