@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import inspect
+import re
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from lightning_modules.pictures import (
     strip,
     trajectory,
 )
+
+LONGEST_TEXT = 80
+MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|])")
 
 
 def as_picture(image: Tensor) -> Picture:
@@ -64,16 +69,53 @@ def retrieval_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> Pic
         row: which query of it.
         depth: images per list.
     """
-    states = [outputs.original[row], outputs.attacked[row], outputs.defended[row]]
-    images = [image for i, image in enumerate(states) if i == 0 or not torch.equal(image, states[i - 1])]
     lists = []
-    for image in images:
+    for image in states(outputs, row).values():
         positions = module.rank(image[None], depth)[0].tolist()
         hits = [as_picture(module.context.database_image(position)) for position in positions]
         labels = module.context.database.labels[positions]
-        kinds = [_kind(label, outputs.label[row], outputs.target[row]) for label in labels]
+        kinds = [kind_of(label, outputs.label[row], outputs.target[row]) for label in labels]
         lists.append(retrieval_list(as_picture(image), hits, kinds))
     return np.concatenate(lists, axis=0)
+
+
+def retrieved_texts(module: Any, outputs: Any, row: int, depth: int = 10) -> str:
+    """Compose the ranked texts of one query: of the original, the attacked and the defended image.
+
+    A table in Markdown, which TensorBoard shows in any script; a picture would need fonts. Each text says whether it is
+    a hit (shares a class with the query), the attacker's target, both or a miss. A state that equals the one before is
+    left out.
+
+    Args:
+        module: an evaluation module of a cross-modal hasher: it ranks texts and knows their captions.
+        outputs: what its test step returned.
+        row: which query of it.
+        depth: texts per list.
+    """
+    columns = {}
+    for state, image in states(outputs, row).items():
+        positions = module.rank_texts(image[None], depth)[0].tolist()
+        labels = module.context.text.database.labels[positions]
+        kinds = [kind_of(label, outputs.label[row], outputs.target[row]) for label in labels]
+        texts = [module.context.database_text(position) for position in positions]
+        columns[state] = [f"**{kind}** {_cell(text)}" for kind, text in zip(kinds, texts, strict=True)]
+    header = ["rank", *columns]
+    ranks = zip(*columns.values(), strict=True)
+    rows = [header, ["---"] * len(header), *([str(rank), *cells] for rank, cells in enumerate(ranks, start=1))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def states(outputs: Any, row: int) -> dict[str, Tensor]:
+    """Return the original, the attacked and the defended image of a query; one that equals the one before is left out.
+
+    Args:
+        outputs: ``original``, ``attacked`` and ``defended``, each uint8 ``(B, 3, H, W)``.
+        row: which query.
+    """
+    every = {name: getattr(outputs, name)[row] for name in ("original", "attacked", "defended")}
+    before = [None, *every.values()]
+    changed = zip(every.items(), before, strict=False)
+    return {name: image for (name, image), old in changed if old is None or not torch.equal(image, old)}
 
 
 def can_be_watched(defence: Any) -> bool:
@@ -98,7 +140,8 @@ def purification_trajectory(defence: Any, attacked: Tensor, sample_id: str, colu
     return trajectory([as_picture(image) for image in (attacked, *chain)])
 
 
-def _kind(label: Tensor, true: Tensor, target: Tensor) -> Kind:
+def kind_of(label: Tensor, true: Tensor, target: Tensor) -> Kind:
+    """Say what a retrieved item is to a query of this true and this target label, each uint8 ``(C,)``."""
     match bool((label & true).any()), bool((label & target).any()):
         case (True, True):
             return "both"
@@ -108,3 +151,10 @@ def _kind(label: Tensor, true: Tensor, target: Tensor) -> Kind:
             return "target"
         case _:
             return "miss"
+
+
+def _cell(text: str) -> str:
+    """One line of plain text, whatever it holds."""
+    line = " ".join(text.split())
+    short = line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
+    return MARKDOWN.sub(r"\\\1", html.escape(short, quote=False))

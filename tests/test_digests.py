@@ -1,10 +1,10 @@
-"""Digests of weights."""
+"""Digests of weights and of tensors."""
 
 import pytest
 import torch
 from torch import nn
 
-from lightning_modules.digests import digest_of_weights
+from lightning_modules.digests import digest_of_tensor, digest_of_weights
 
 
 def test_a_digest_stands_for_all_weights():
@@ -29,3 +29,10 @@ def test_a_digest_stands_for_all_weights():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_any_dtype_have_a_digest(dtype):
     assert len(digest_of_weights(nn.Linear(2, 2).to(dtype))) == 64
+
+
+def test_a_tensor_is_known_by_type_shape_and_values():
+    values = torch.arange(6.0).view(2, 3)
+    assert digest_of_tensor(values) == digest_of_tensor(values.T.contiguous().T)
+    others = [values.view(3, 2), values + 1, values.double(), values.int()]
+    assert len({digest_of_tensor(one) for one in (values, *others)}) == 5

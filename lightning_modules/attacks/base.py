@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -28,11 +28,13 @@ class VictimFacts:
         num_bits: code length of the hasher that is attacked.
         class_names: the classes of the data, in label order.
         image_size: side of the pictures.
+        text_width: number of text features of an item, or None where the data has no texts.
     """
 
     num_bits: int
     class_names: tuple[str, ...]
     image_size: int
+    text_width: int | None = None
 
 
 class Attack(nn.Module, Configurable, ABC):
@@ -46,10 +48,12 @@ class Attack(nn.Module, Configurable, ABC):
             labels and drives them away from what is relevant to these.
         knowledge: whose codes, labels and ids the attacker knows: the whole ``database``, its ``training`` items, or
             ``nothing``.
+        reads_texts: whether an image depends on the text of the target item, too.
     """
 
     targeted: bool = True
     knowledge: Knowledge = "database"
+    reads_texts: bool = False
 
     def check(self, victim: VictimFacts) -> None:
         """Refuse a victim that this attack does not fit; called before any work.
@@ -73,6 +77,23 @@ class Attack(nn.Module, Configurable, ABC):
         """
         del knowledge
         return AttackGoal(label, ids=tuple(ids), seed=seed)
+
+    def aim_at_items(
+        self, label: Tensor, text: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int
+    ) -> AttackGoal:
+        """Turn target items, each a label and a text, into a goal.
+
+        Args:
+            label: see :meth:`aim`.
+            text: float32 ``(B, D)`` features of the target items' texts.
+            ids: see :meth:`aim`, as what follows.
+            knowledge: see there.
+            seed: see there.
+
+        Returns:
+            the goal, with its texts.
+        """
+        return replace(self.aim(label, ids, knowledge, seed), text=text)
 
     @abstractmethod
     def forward(self, images: Tensor, goal: AttackGoal, victim: Victim) -> Tensor:

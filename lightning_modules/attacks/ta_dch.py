@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_modules.attacks.base import VictimFacts
 from lightning_modules.attacks.folder import load_prefixed
 from lightning_modules.attacks.generative import GenerativeAttack
 from lightning_modules.attacks.networks import FusionPrototypeNet, TADCHGenerator
@@ -20,15 +21,16 @@ TABLE = ("labels", "texts")
 class TADCH(GenerativeAttack):
     """TA-DCH's generator, conditioned on the fused semantics of a target label and a target text.
 
-    It attacks image queries, whatever they are ranked against: images or texts. The text of a target is that of
-    a training item which carries the target label exactly, drawn by the query's id; where no training item does, of one
-    whose label overlaps it most. With the target pool ``rows`` labels are those of random database items, as in the
-    paper; there the text is of the same item.
+    It attacks image queries, whatever they are ranked against: images or texts. In the paper a target is a random
+    database item, label and text (:meth:`aim_at_items`; the target pool ``rows``). Where it is a label alone
+    (:meth:`aim`), the text is that of a training item which carries this label exactly, drawn by the query's id; where
+    no training item does, of one whose label overlaps it most.
 
     The folder is written by :class:`~lightning_modules.attacks.training.TADCHTraining`; for the options see
     :class:`GenerativeAttack`.
     """
 
+    reads_texts = True
     labels: Tensor
     texts: Tensor
 
@@ -44,12 +46,26 @@ class TADCH(GenerativeAttack):
         networks = {"prototype": self.prototype, "generator": self.generator}
         load_prefixed(networks, tensors, f"attack folder {self.folder!r}")
 
-    @torch.no_grad()
+    def check(self, victim: VictimFacts) -> None:
+        """Also refuse texts of another width; see :meth:`Attack.check`."""
+        super().check(victim)
+        width = self.texts.shape[1]
+        if victim.text_width not in (None, width):
+            raise ValueError(
+                f"attack folder {self.folder!r} was trained on {width} text features, the data has {victim.text_width}"
+            )
+
     def aim(self, label: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int) -> AttackGoal:
-        """Choose a text for each target label, and take the signs of their prototype codes; see :meth:`Attack.aim`."""
+        """Choose a text for each target label, then go on as :meth:`aim_at_items`; see :meth:`Attack.aim`."""
+        return self.aim_at_items(label, self.texts[self.rows(label, ids, seed)], ids, knowledge, seed)
+
+    @torch.no_grad()
+    def aim_at_items(
+        self, label: Tensor, text: Tensor, ids: Sequence[str], knowledge: CodeBook, seed: int
+    ) -> AttackGoal:
+        """Take the signs of the prototype codes of label and text; see :meth:`Attack.aim_at_items`."""
         del knowledge
-        text = self.texts[self.rows(label, ids, seed)]
-        code = self.prototype(label.to(self.device), text).code
+        code = self.prototype(label.to(self.device), text.to(self.device)).code
         return AttackGoal(label, binarize(code).to(label.device), text, ids=tuple(ids), seed=seed)
 
     def rows(self, label: Tensor, ids: Sequence[str], seed: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_modules.attacks import VictimFacts
 from lightning_modules.attacks.base import Knowledge
+from lightning_modules.digests import digest_of_tensor
 from lightning_modules.evaluation.database import DatabaseEncoding
 from lightning_modules.evaluation.plan import EvaluationPlan
 from lightning_modules.evaluation.shards import ShardDataset, shard_loader
@@ -66,7 +67,8 @@ class HasherContext:
     @property
     def victim_facts(self) -> VictimFacts:
         """What an attack on this hasher has to fit."""
-        return VictimFacts(self.encoder.num_bits, tuple(self.data.class_names), self.data.pixels.size)
+        width = None if self.text is None else self.data.text_width
+        return VictimFacts(self.encoder.num_bits, tuple(self.data.class_names), self.data.pixels.size, width)
 
     def known(self, knowledge: Knowledge) -> CodeBook:
         """Return the codes, labels and ids that an attacker knows; see ``Attack.knowledge``."""
@@ -86,10 +88,24 @@ class HasherContext:
         """Return the target texts ``(B, d)`` of the queries at these positions, if targets are items with texts."""
         return None if self.text is None or self.text.targets is None else self.text.targets[index.cpu()]
 
+    @property
+    def target_texts_digest(self) -> str | None:
+        """Hash of the target texts of all queries, if targets are items with texts."""
+        return None if self.text is None or self.text.targets is None else digest_of_tensor(self.text.targets)
+
     def database_image(self, position: int) -> Tensor:
         """Return one database picture, uint8 ``(3, H, W)``."""
         image: Tensor = self.data.dataset(self.database_split)[position].image
         return image
+
+    def database_text(self, position: int) -> str:
+        """Return the caption of one database item; its id and classes where the data knows its features only."""
+        items = self.data.dataset(self.database_split)
+        caption: str | None = items.source.caption(int(items.rows[position]))
+        if caption is not None:
+            return caption
+        classes = [self.data.class_names[i] for i in self.database.labels[position].nonzero().flatten()]
+        return f"{self.database.ids[position]} ({', '.join(classes) or 'no class'})"
 
 
 def make_context(

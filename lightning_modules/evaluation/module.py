@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from lightning_modules.retrieval.metrics import (
     expected_average_precisions,
     top_n,
 )
-from lightning_modules.types import Batch, binarize
+from lightning_modules.types import Batch, CodeBook, binarize
 
 FIGURES = ("map", "t_map", "anchor_map", "anchor_t_map", "defended_mse", *DISTORTIONS)
 CURVES = ("precision", "recall")  # within each Hamming radius 0..K
@@ -102,8 +102,9 @@ class EvaluationModule(LightningModule):
         self.attack_stage: Stage | None = None
         self.defence_stage: Stage | None = None
         if attack is not None:
+            texts = source.target_texts_digest if attack.reads_texts else None
             self.attack_stage = adversarial_stage(
-                store, queries, source.targets_stage, source.database_stage, attack, seed, through
+                store, queries, source.targets_stage, source.database_stage, attack, seed, through, texts
             )
         if defence is not None:
             self.defence_stage = defended_stage(store, queries, self.attack_stage, defence)
@@ -154,9 +155,11 @@ class EvaluationModule(LightningModule):
 
         def craft() -> dict[str, Tensor]:
             label = target if attack.targeted else batch.label.cpu()
-            goal = attack.aim(label, batch.ids, source.known(attack.knowledge), self.seed)
-            if goal.text is None:
-                goal = replace(goal, text=source.target_text(batch.index))
+            known, text = source.known(attack.knowledge), source.target_text(batch.index)
+            if text is None:
+                goal = attack.aim(label, batch.ids, known, self.seed)
+            else:
+                goal = attack.aim_at_items(label, text, batch.ids, known, self.seed)
             images = attack(batch.image, goal, self._attacked_encoder(batch))
             anchor = {} if goal.code is None else {"anchor": goal.code}
             return {"images": round_to_8bit(images)} | anchor
@@ -196,9 +199,21 @@ class EvaluationModule(LightningModule):
 
     def rank(self, images: Tensor, depth: int) -> Tensor:
         """Return the positions ``(B, depth)`` (or all) that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
+        return self._rank(images, self.context.database, depth)
+
+    def rank_texts(self, images: Tensor, depth: int) -> Tensor:
+        """Return the positions of the texts that images retrieve; see :meth:`rank`.
+
+        Raises:
+            ValueError: the hasher is one of images alone.
+        """
+        if self.context.text is None:
+            raise ValueError(f"hasher {self.context.name!r} knows no texts")
+        return self._rank(images, self.context.text.database, depth)
+
+    def _rank(self, images: Tensor, database: CodeBook, depth: int) -> Tensor:
         codes = self._encode(images.to(self.device).float() / 255)
-        database = self.context.database.codes
-        return top_n(codes, database, min(depth, len(database)))[0]
+        return top_n(codes, database.codes, min(depth, len(database)))[0]
 
     def _score(self, batch: Batch, outputs: QueryOutputs) -> None:
         left = (outputs.defended.double() - outputs.original.double()).flatten(1) / 255

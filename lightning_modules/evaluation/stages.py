@@ -2,7 +2,8 @@
 
     targets      data, split, target options
     database     data, split, hasher
-    adversarial  data, split, targets, attack, seed, source hasher, its database, defence of an adaptive attack
+    adversarial  data, split, targets and their texts, attack, seed, source hasher, its database, defence of an
+                 adaptive attack
     defended     the images that are defended, defence
     codes        the images that are hashed, hasher
 
@@ -69,11 +70,12 @@ def adversarial_stage(
     attack: Attack,
     seed: int,
     through: tuple[Defence, int] | None = None,
+    texts: str | None = None,
 ) -> Stage:
     """Return the stage of attacked query images.
 
     ``database`` is that of the hasher that is attacked, ``through`` the defence that gradients run through and the
-    number of draws.
+    number of draws, ``texts`` the digest of the target texts that the attack reads.
     """
     facts = {
         "queries": queries.facts,
@@ -84,6 +86,8 @@ def adversarial_stage(
     }
     if through is not None:
         facts["through"] = {"defence": through[0].fingerprint(), "draws": through[1]}
+    if texts is not None:
+        facts["texts"] = texts
     return _stage(store, "adversarial", facts, queries.shards)
 
 

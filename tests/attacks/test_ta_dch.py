@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_modules.attacks import TADCH
+from lightning_modules.attacks import TADCH, VictimFacts
 from lightning_modules.attacks.folder import AttackFacts, load_folder, prefixed, save_folder
 from lightning_modules.attacks.networks import FusionPrototypeNet, TADCHGenerator
 from lightning_modules.types import AttackGoal, binarize
@@ -30,6 +30,29 @@ def test_a_target_borrows_the_text_of_an_item_with_its_label(folder):
     assert attack.rows(LABELS[2:], ("a", "b"), seed=0).tolist() == [2, 3]
     nearest = torch.tensor([[1, 1, 1], [0, 1, 1]], dtype=torch.uint8)  # Jaccard 2/3 with row 3; 1/2 with row 2
     assert attack.rows(nearest, ("a", "b"), seed=0).tolist() == [3, 2]
+
+
+def test_a_target_item_brings_its_own_text(folder):
+    """Label and text of the same database item, as in the paper: no other text of that label is looked up."""
+    path, networks, texts = folder
+    attack, own = TADCH(path), torch.linspace(-2, 2, 10).view(2, 5)
+    goal = attack.aim_at_items(LABELS[2:], own, ("a", "b"), None, seed=0)
+    assert torch.equal(goal.text, own)
+    with torch.no_grad():
+        prototype = networks["prototype"](LABELS[2:], own)
+    assert torch.equal(goal.code, binarize(prototype.code))
+    torch.testing.assert_close(attack.semantics(goal), prototype.semantic)
+    assert not torch.allclose(attack.semantics(goal), attack.semantics(attack.aim(LABELS[2:], "ab", None, seed=0)))
+    borrowed = attack.aim_at_items(LABELS[2:], texts[2:], "ab", None, seed=0)
+    assert torch.equal(borrowed.code, attack.aim(LABELS[2:], "ab", None, seed=0).code)
+
+
+def test_texts_of_another_width_are_refused(folder):
+    attack = TADCH(folder[0])
+    attack.check(VictimFacts(BITS, ("x", "y", "z"), SIDE))  # a hasher of images: texts are borrowed
+    attack.check(VictimFacts(BITS, ("x", "y", "z"), SIDE, text_width=5))
+    with pytest.raises(ValueError, match="was trained on 5 text features, the data has 7"):
+        attack.check(VictimFacts(BITS, ("x", "y", "z"), SIDE, text_width=7))
 
 
 def test_it_is_one_pass_of_the_generator(folder):

@@ -65,7 +65,8 @@ class StubModule(LightningModule):
         self.defence, self.cell = defence, StubCell()
         labels = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.uint8)
         images = pictures(4, seed=9)
-        self.context = SimpleNamespace(database=SimpleNamespace(labels=labels), database_image=images.__getitem__)
+        database = SimpleNamespace(labels=labels)
+        self.context = SimpleNamespace(database=database, database_image=images.__getitem__, text=None)
         self.asked = []
 
     def rank(self, images, depth):

@@ -7,13 +7,19 @@ import json
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import evaluate
 from datamodules.text import BagOfWords
-from lightning_modules.attacks import IterativeCodeAttack
+from lightning_modules.attacks import TADCH, IterativeCodeAttack
+from lightning_modules.attacks.folder import AttackFacts, prefixed, save_folder
+from lightning_modules.attacks.networks import FusionPrototypeNet, TADCHGenerator
+from lightning_modules.evaluation.stages import QuerySet, adversarial_stage, database_stage, targets_stage
+from lightning_modules.evaluation.store import ArtifactStore
 from lightning_modules.hashing import HashingModule, load_hasher
 from lightning_modules.retrieval.metrics import average_precisions
 from lightning_modules.retrieval.targets import draw_target_rows
+from lightning_modules.types import binarize
 from tests.conftest import CONF, fit, open_tiny_data
 
 CONVENTIONS = {"": {}, "_top5": {"kind": "truncated", "k": 5}, "_hits5": {"kind": "first_hits", "k": 5}}
@@ -27,34 +33,51 @@ def hasher(tmp_path_factory):
     return root / "dcmh/checkpoints/last.ckpt", cli.datamodule.cache_dir
 
 
+def save_ta_dch(folder, data):
+    """Write an untrained TA-DCH that fits the tiny hasher."""
+    torch.manual_seed(0)
+    networks = {
+        "prototype": FusionPrototypeNet(data.num_classes, data.text_width, num_bits=8, hidden=6),
+        "generator": TADCHGenerator(image_size=16, channels=4),
+    }
+    facts = AttackFacts("TADCH", 8, data.num_classes, 16, options={"channels": 4, "hidden": 6})
+    table = {"labels": data.labels("train"), "texts": data.text_features("train")}
+    save_folder(folder, facts, prefixed(networks) | table)
+    return {"class_path": "lightning_modules.attacks.TADCH", "init_args": {"folder": str(folder)}}
+
+
 @pytest.fixture(scope="module")
 def done(hasher, tmp_path_factory):
-    """Rows by attack and defence, what the attack was told, and the output folder."""
+    """Rows by attack and defence, what each attack was told, and the output folder."""
     checkpoint, cache = hasher
     output = tmp_path_factory.mktemp("output")
-    tiny = yaml.safe_load((CONF / "tiny-evaluation.yaml").read_text())
+    tiny, data = yaml.safe_load((CONF / "tiny-evaluation.yaml").read_text()), open_tiny_data(cache, BagOfWords())
     tiny["datasets"]["scenes"]["init_args"] |= {"cache_dir": str(cache), "text": TEXT}
     plan = {
         "name": "Tiny",
         "output": str(output),
         "datasets": tiny["datasets"],
         "hashers": {"DCMH": {"dataset": "scenes", "checkpoint": str(checkpoint)}},
-        "attacks": {"P2P": tiny["attacks"]["P2P"]},
+        "attacks": {"P2P": tiny["attacks"]["P2P"], "TA-DCH": save_ta_dch(output / "ta-dch", data)},
         "defences": {"blur": tiny["defences"]["blur"]},
-        "exclude": ["P2P/blur"],
+        "exclude": ["P2P/blur", "TA-DCH/blur"],
         "targets": {"pool": "rows"},
         "shard_size": 3,
         "cutoff": 5,
     }
     (output / "plan.yaml").write_text(yaml.safe_dump(plan))
-    goals, forward = [], IterativeCodeAttack.forward
+    goals = {IterativeCodeAttack: [], TADCH: []}
 
-    def watch(self, images, goal, victim):
-        goals.append(goal)
-        return forward(self, images, goal, victim)
+    def watch(kind, forward):
+        def told(self, images, goal, victim):
+            goals[kind].append(goal)
+            return forward(self, images, goal, victim)
+
+        return told
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(IterativeCodeAttack, "forward", watch)
+        for kind in goals:
+            patch.setattr(kind, "forward", watch(kind, kind.forward))
         assert evaluate.main(["--config", str(output / "plan.yaml"), "--trainer.accelerator", "cpu"]) == 0
     rows = json.loads((output / "results.json").read_text())
     return {(row["attack"], row["defence"]): row for row in rows}, goals, output
@@ -92,14 +115,46 @@ def test_texts_ask_in_the_clean_row_only(done):
         assert "t_map_hits5_i2t" in row
 
 
-def test_an_attack_is_told_the_text_of_its_target(hasher, done):
+@pytest.mark.parametrize("attack", [IterativeCodeAttack, TADCH])
+def test_an_attack_is_told_the_text_of_its_target(hasher, done, attack):
     """Label and text of one database item, drawn once."""
     _, cache = hasher
     data = open_tiny_data(cache, BagOfWords())
     rows = draw_target_rows(data.labels("query"), data.ids("query"), data.labels("database"))
-    goals = done[1]
+    goals = done[1][attack]
     assert torch.equal(torch.cat([goal.text for goal in goals]), data.text_features("database")[rows])
     assert torch.equal(torch.cat([goal.label for goal in goals]), data.labels("database")[rows])
+
+
+def test_ta_dch_aims_at_the_prototype_of_label_and_text(hasher, done):
+    _, cache = hasher
+    data, attack = open_tiny_data(cache, BagOfWords()), TADCH(str(done[2] / "ta-dch"))
+    rows = draw_target_rows(data.labels("query"), data.ids("query"), data.labels("database"))
+    with torch.no_grad():
+        wanted = attack.prototype(data.labels("database")[rows], data.text_features("database")[rows])
+    assert torch.equal(torch.cat([goal.code for goal in done[1][TADCH]]), binarize(wanted.code))
+
+
+def test_attacked_images_depend_on_the_target_texts_that_an_attack_reads(tmp_path):
+    store = ArtifactStore(tmp_path)
+    queries = QuerySet({}, "query", 1, 1, 1)
+    stages = (targets_stage(store, queries, {}), database_stage(store, {}, "database", "hasher", 1, 1))
+    attack = IterativeCodeAttack()
+    keys = [adversarial_stage(store, queries, *stages, attack, 0, texts=texts).key for texts in (None, "a", "b", "a")]
+    assert len(set(keys)) == 3
+    assert keys[1] == keys[3]
+
+
+def test_tensorboard_lists_the_texts_that_an_image_retrieves(done):
+    """Of the attack's cell: what original and attacked image find, by captions."""
+    events = EventAccumulator(str(next((done[2] / "tensorboard").glob("*P2P*"))), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("retrieval/")]
+    assert len(tags) == 3  # of the first step
+    table = events.Tensors(tags[0])[0].tensor_proto.string_val[0].decode().splitlines()
+    assert table[0] == "| rank | original | attacked |"
+    assert len(table) == 12
+    assert all(line.count("**") == 4 for line in table[2:])
 
 
 def test_table_and_report_name_what_was_scored(done, capsys):
