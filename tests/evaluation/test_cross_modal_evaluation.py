@@ -147,7 +147,7 @@ def test_attacked_images_depend_on_the_target_texts_that_an_attack_reads(tmp_pat
 
 def test_tensorboard_lists_the_texts_that_an_image_retrieves(done):
     """Of the attack's cell: what original and attacked image find, by captions."""
-    events = EventAccumulator(str(next((done[2] / "tensorboard").glob("*P2P*"))), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(next((done[2] / "tensorboard").glob("*TA-DCH*"))), size_guidance={"tensors": 0})
     events.Reload()
     tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("retrieval/")]
     assert len(tags) == 3  # of the first step
