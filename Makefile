@@ -21,10 +21,10 @@ lint: $(READY)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-all: lint
-	$(BIN)/python -m pytest -q -m 'slow or not slow'
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'slow or not slow'
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
