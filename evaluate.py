@@ -22,15 +22,18 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from callbacks import evaluation_callbacks
 from lightning_modules.evaluation.compose import compose
 from lightning_modules.evaluation.plan import Cell, EvaluationPlan
+from lightning_modules.evaluation.preview import print_preview
 from lightning_modules.evaluation.runner import Evaluation
-from lightning_modules.evaluation.summary import print_plan, write_summary
+from lightning_modules.evaluation.summary import write_summary
 
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the command line."""
     parser = ArgumentParser(prog="evaluate.py", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML of a plan; several are merged, and may include others")
-    parser.add_argument("--dry-run", action="store_true", help="print cells and missing stages, compute nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what is stored and what is to come, compute nothing"
+    )
     parser.add_argument("--pictures", type=int, default=8, help="queries whose pictures are shown")
     parser.add_argument("--trainer.accelerator", type=str, default="auto")
     parser.add_argument("--trainer.devices", type=str, default="1", help="number of devices, or auto")
@@ -79,7 +82,7 @@ def main(args: Sequence[str] | None = None) -> int:
     plan = EvaluationPlan(**fields)
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
     if config.dry_run:
-        print_plan(evaluation)
+        print_preview(evaluation)
         return 0
     rows = evaluation.run()
     command = "python evaluate.py " + shlex.join(given)

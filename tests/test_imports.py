@@ -26,6 +26,8 @@ LIGHTNING_FILES = {
     "evaluation.module": "a LightningModule",
     "evaluation.database": "a LightningModule",
     "evaluation.context": "runs a Trainer over the database",
+    "evaluation.hashers": "loads LightningModules",
+    "evaluation.preview": "asks an evaluation what is left",
     "evaluation.runner": "runs a Trainer per cell",
     "evaluation.plan": "plans name LightningDataModules",
     "evaluation.results": "writes what LightningModules measured, from the first process",

@@ -15,11 +15,10 @@ from lightning_modules.defences import Defence, DefendedEncoder
 from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.directions import DirectionScorer
 from lightning_modules.evaluation.distortions import DISTORTIONS, distortions
+from lightning_modules.evaluation.hashers import cell_stages
 from lightning_modules.evaluation.per_query import PerQuery
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.shards import Shard
-from lightning_modules.evaluation.stages import adversarial_stage, codes_stage, defended_stage
-from lightning_modules.evaluation.store import Stage
 from lightning_modules.retrieval.metrics import (
     DistanceHistograms,
     apply_empty_policy,
@@ -63,6 +62,9 @@ class EvaluationModule(LightningModule):
 
     Images are rounded to 8 bit after the attack and after the defence; what is stored is what is scored.
 
+    Attributes:
+        stages: the stages that this cell fills, in order.
+
     Args:
         cell: the row of the table.
         victim: the hasher that is scored.
@@ -98,23 +100,9 @@ class EvaluationModule(LightningModule):
             victim.database, victim.text, cutoff, attack is None and defence is None, self.targeted
         )
         self.figures: Any = nn.ModuleDict({name: PerQuery() for name in (*FIGURES, *self.scorer.names)} | curves)
-        store, queries = victim.store, victim.query_set
-        self.attack_stage: Stage | None = None
-        self.defence_stage: Stage | None = None
-        if attack is not None:
-            texts = source.target_texts_digest if attack.reads_texts else None
-            self.attack_stage = adversarial_stage(
-                store, queries, source.targets_stage, source.database_stage, attack, seed, through, texts
-            )
-        if defence is not None:
-            self.defence_stage = defended_stage(store, queries, self.attack_stage, defence)
-        images = self.defence_stage or self.attack_stage
-        self.codes_stage = codes_stage(store, queries, images, victim.digest)
-
-    @property
-    def stages(self) -> list[Stage]:
-        """The stages that this cell fills, in order."""
-        return [stage for stage in (self.attack_stage, self.defence_stage, self.codes_stage) if stage is not None]
+        parts = cell_stages(victim, source, attack, defence, seed, through)
+        self.attack_stage, self.defence_stage, self.codes_stage = parts
+        self.stages = parts.filled
 
     @property
     def targeted(self) -> bool:

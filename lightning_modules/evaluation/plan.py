@@ -86,7 +86,9 @@ class EvaluationPlan:
 
     Attributes:
         name: title of the report.
-        output: folder of results, report, TensorBoard logs and the artefact store.
+        output: folder of results, report and TensorBoard logs.
+        store: where stages are stored: a folder, or an address that fsspec knows (``s3://...``), which several machines
+            may share; None is ``store`` below ``output``.
         datasets: data modules by name.
         hashers: trained hashers by name.
         attacks: attacks by name; the row without attack is always there.
@@ -125,6 +127,7 @@ class EvaluationPlan:
     shard_size: int = 50
     cutoff: int | None = None
     summary: str = ""
+    store: str | None = None
 
     def __post_init__(self) -> None:
         for axis in (self.attacks, self.defences, self.adaptive):

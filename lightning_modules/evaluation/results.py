@@ -49,9 +49,9 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
     row["threat"] = _threat(module)
     row["defence_options"], row["defence_facts"] = _defence(module)
     row["num_queries"], row["seed"] = len(figures["map"]), seed
-    row["seconds"] = round(sum(stage.seconds() for stage in module.stages), 3)
+    row["seconds"] = round(sum(stage.record().seconds for stage in module.stages), 3)
     for name, stage in (("attack", module.attack_stage), ("defence", module.defence_stage)):
-        row[f"seconds_{name}"] = None if stage is None else stage.seconds() / row["num_queries"]
+        row[f"seconds_{name}"] = None if stage is None else stage.record().seconds / row["num_queries"]
     return row
 
 

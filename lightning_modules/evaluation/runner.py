@@ -9,10 +9,13 @@ from typing import Any
 from lightning import Trainer
 
 from lightning_modules.evaluation.context import HasherContext, make_context
+from lightning_modules.evaluation.files import StoreFiles
+from lightning_modules.evaluation.hashers import LoadedHasher, cell_stages, load_for_evaluation
 from lightning_modules.evaluation.module import EvaluationModule
 from lightning_modules.evaluation.plan import Cell, EvaluationPlan
 from lightning_modules.evaluation.results import ResultFiles, failure_row, result_row
 from lightning_modules.evaluation.shards import shard_loader
+from lightning_modules.evaluation.stages import CellStages
 from lightning_modules.evaluation.store import ArtifactStore
 from lightning_modules.processes import is_first_process
 from lightning_modules.retrieval.metrics import apply_empty_policy, chance_average_precisions, mean_score
@@ -31,35 +34,50 @@ class Evaluation:
     def __init__(self, plan: EvaluationPlan, trainer: TrainerFactory) -> None:
         self.plan, self._trainer = plan, trainer
         self.folder = Path(plan.output)
-        self.store = ArtifactStore(self.folder / "store")
+        self.store = ArtifactStore(plan.store or str(self.folder / "store"))
+        self.hashers: dict[str, LoadedHasher] = {}
         self.contexts: dict[str, HasherContext] = {}
         self.modules: dict[Cell, EvaluationModule] = {}
 
-    def prepare(self) -> None:
-        """Set up data, hashers, databases and targets: whatever is wrong with them is said before any cell."""
+    def load(self) -> None:
+        """Set up data and load hashers; whatever is wrong with them is said before any work."""
         for data in self.plan.datasets.values():
             data.prepare_data()
             data.setup("test")
         for name, hasher in self.plan.hashers.items():
             data = self.plan.datasets[hasher.dataset]
-            self.contexts[name] = make_context(self.plan, name, data, self.store, lambda: self._trainer(None))
+            self.hashers[name] = load_for_evaluation(self.plan, name, data, self.store)
         for cell in self.plan.cells():
             attack = self.plan.attack(cell.attack)
             if attack is not None:
-                attack.check(self.contexts[cell.source_hasher].victim_facts)
+                attack.check(self.hashers[cell.source_hasher].victim_facts)
+
+    def prepare(self) -> None:
+        """Load everything, hash databases and draw targets."""
+        StoreFiles(str(self.folder)).check_writable("output folder")
+        self.store.check_writable()
+        self.load()
+        for name, hasher in self.hashers.items():
+            self.contexts[name] = make_context(self.plan, hasher, lambda: self._trainer(None))
+
+    def stages(self, cell: Cell) -> CellStages:
+        """Return the stages of one cell; nothing has to be computed for that."""
+        hashers = self.hashers[cell.hasher], self.hashers[cell.source_hasher]
+        return cell_stages(*hashers, **self._parts(cell))
 
     def module(self, cell: Cell) -> EvaluationModule:
         """Build the module of one cell."""
-        return EvaluationModule(
-            cell,
-            victim=self.contexts[cell.hasher],
-            source=self.contexts[cell.source_hasher],
-            attack=self.plan.attack(cell.attack),
-            through=self.plan.through(cell.attack),
-            defence=self.plan.defences.get(cell.defence),
-            seed=self.plan.seed,
-            cutoff=self.plan.cutoff,
-        )
+        contexts = self.contexts[cell.hasher], self.contexts[cell.source_hasher]
+        return EvaluationModule(cell, *contexts, **self._parts(cell), cutoff=self.plan.cutoff)
+
+    def _parts(self, cell: Cell) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "attack": plan.attack(cell.attack),
+            "defence": plan.defences.get(cell.defence),
+            "seed": plan.seed,
+            "through": plan.through(cell.attack),
+        }
 
     def run(self) -> list[dict[str, Any]]:
         """Evaluate every cell; a cell that fails is recorded and the others go on.

@@ -15,7 +15,7 @@ alters numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_modules.attacks import Attack
 from lightning_modules.defences import Defence
@@ -44,6 +44,19 @@ class QuerySet:
     def facts(self) -> dict[str, Any]:
         """What identifies the clean query images."""
         return {"data": self.data, "split": self.split, "total": self.total, "shard_size": self.shard_size}
+
+
+class CellStages(NamedTuple):
+    """The stages of one cell; None where it has no attack or no defence."""
+
+    attack: Stage | None
+    defence: Stage | None
+    codes: Stage
+
+    @property
+    def filled(self) -> list[Stage]:
+        """Those that there are, in order."""
+        return [stage for stage in self if stage is not None]
 
 
 def _stage(store: ArtifactStore, name: str, facts: dict[str, Any], count: int) -> Stage:

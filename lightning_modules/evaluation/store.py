@@ -1,26 +1,27 @@
 """The artefact store: results of a stage under the hash of everything that they depend on.
 
-A stage is cut in shards of consecutive queries. Each shard is written to a temporary name and moved into
-place, the manifest comes last; a killed run goes on where it stopped, and several processes may fill one
-stage together.
+A stage is cut in shards of consecutive queries. Each shard is written in one step, the manifest comes last; a killed
+run goes on where it stopped, and several processes may fill one stage together. See :mod:`.files` for where a store can
+lie.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-import uuid
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
+from lightning_modules.evaluation.files import StoreFiles
+
 Tensors = dict[str, Tensor]
+HEADER = 4096  # bytes that a shard's header rarely exceeds
+COUNTED = ("images", "codes", "labels")  # tensors whose first dimension is that of the items
 
 
 def content_key(facts: dict[str, Any]) -> str:
@@ -36,39 +37,69 @@ def content_key(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class StageRecord:
+    """What stored shards say of themselves.
+
+    Attributes:
+        items: items in all of them.
+        seconds: what they took when they were computed.
+        bytes: what they take now.
+        side: height of their pictures, 0 if they hold none.
+    """
+
+    items: int
+    seconds: float
+    bytes: int
+    side: int
+
+    @classmethod
+    def of(cls, headers: Iterator[tuple[dict[str, Any], int]]) -> StageRecord:
+        """Sum up shards, each given by header and number of bytes."""
+        items, seconds, total, side = 0, 0.0, 0, 0
+        for header, size in headers:
+            seconds += float(header.get("__metadata__", {}).get("seconds", 0))
+            shapes = [header[name]["shape"] for name in COUNTED if name in header]
+            items, total = items + (shapes[0][0] if shapes else 0), total + size
+            side = header["images"]["shape"][-2] if "images" in header else side
+        return cls(items, seconds, total, side)
+
+
 class Stage:
     """The shards of one stage.
 
     Args:
-        folder: where they lie.
-        facts: what the stage depends on; its hash is the key.
+        files: where they lie.
+        name: what the stage does.
+        facts: what it depends on; their hash is the key.
         count: number of shards of the whole stage.
     """
 
-    def __init__(self, folder: Path, facts: dict[str, Any], count: int) -> None:
-        self.key = content_key(facts)
-        self.folder, self.facts, self.count = folder / self.key[:20], facts, count
+    def __init__(self, files: StoreFiles, name: str, facts: dict[str, Any], count: int) -> None:
+        self.name, self.facts, self.count = name, {"stage": name} | facts, count
+        self.key = content_key(self.facts)
+        self.folder = f"{name}/{self.key[:20]}"
+        self._files = files
 
-    def path(self, shard: int) -> Path:
-        """Return the file of one shard."""
-        return self.folder / f"shard-{shard:05d}.safetensors"
+    def path(self, shard: int) -> str:
+        """Return the file of one shard, relative to the store."""
+        return f"{self.folder}/shard-{shard:05d}.safetensors"
 
     def missing(self) -> list[int]:
         """Return the shards that are not there yet."""
-        return [shard for shard in range(self.count) if not self.path(shard).exists()]
+        there = self._files.names(self.folder)
+        return [shard for shard in range(self.count) if self.path(shard).rpartition("/")[2] not in there]
 
     def shard(self, shard: int, compute: Callable[[], Tensors]) -> Tensors:
         """Return a shard, computed and stored if it is not there; its run time is stored with it."""
-        path = self.path(shard)
-        if path.exists():
-            return load_file(path)
+        try:
+            return self.load(shard)
+        except FileNotFoundError:
+            pass
         start = time.perf_counter()
         tensors = {name: tensor.contiguous().cpu() for name, tensor in compute().items()}
         seconds = time.perf_counter() - start
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
-        save_file(tensors, partial, metadata={"seconds": repr(seconds)})
-        os.replace(partial, path)
+        self._files.write(self.path(shard), save(tensors, metadata={"seconds": repr(seconds)}))
         return tensors
 
     def load(self, shard: int) -> Tensors:
@@ -77,45 +108,71 @@ class Stage:
         Raises:
             FileNotFoundError: it is not.
         """
-        return load_file(self.path(shard))
+        return load(self._files.read(self.path(shard)))
 
-    def seconds(self) -> float:
-        """Return the computing time of all shards together, as it was when each was made."""
-        total = 0.0
-        for shard in range(self.count):
-            with safe_open(self.path(shard), framework="pt") as file:
-                total += float((file.metadata() or {}).get("seconds", 0))
-        return total
+    def record(self) -> StageRecord:
+        """Return what the shards that are there say of themselves: the manifest of a finished stage, else each one."""
+        known = _read_record(self._files, self.folder)
+        if known is not None:
+            return known
+        missing = set(self.missing())
+        return StageRecord.of(self._header(shard) for shard in range(self.count) if shard not in missing)
 
     def finish(self) -> None:
         """Write the manifest, if every shard is there."""
-        if self.missing():
+        if self.missing() or _read_record(self._files, self.folder) is not None:
             return
-        partial = self.folder / f"manifest.{uuid.uuid4().hex}.partial"
-        partial.write_text(json.dumps({"key": self.key, "shards": self.count, "facts": self.facts}, indent=1))
-        os.replace(partial, self.folder / "manifest.json")
+        record = StageRecord.of(self._header(shard) for shard in range(self.count))
+        content = {"key": self.key, "shards": self.count, "facts": self.facts, "record": vars(record)}
+        self._files.write(f"{self.folder}/manifest.json", json.dumps(content, indent=1).encode())
+
+    def _header(self, shard: int) -> tuple[dict[str, Any], int]:
+        start = self._files.read(self.path(shard), HEADER)
+        length = 8 + int.from_bytes(start[:8], "little")
+        if length > len(start):
+            start = self._files.read(self.path(shard), length)
+        header = json.loads(start[8:length])
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        return header, length + max(ends, default=0)
 
 
 class ArtifactStore:
-    """A folder of stages.
+    """Stages below one address.
 
     Args:
-        root: the folder; made on first use.
+        address: a folder, or a URL of a file system that fsspec knows; made on first use.
 
     Raises:
-        ValueError: the folder cannot be written.
+        ValueError: a file system that is unknown, or whose package is not installed.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            probe = root / f".{uuid.uuid4().hex}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise ValueError(f"output folder {root} cannot be written ({error.strerror})") from error
+    def __init__(self, address: str) -> None:
+        self._files = StoreFiles(address)
+
+    def check_writable(self) -> None:
+        """Raise ValueError if nothing can be written there."""
+        self._files.check_writable("artefact store")
 
     def stage(self, name: str, facts: dict[str, Any], count: int) -> Stage:
         """Return the stage ``name`` for these facts."""
-        return Stage(self.root / name, {"stage": name} | facts, count)
+        return Stage(self._files, name, facts, count)
+
+    def finished(self, name: str) -> Iterator[tuple[dict[str, Any], StageRecord]]:
+        """Yield facts and record of every finished stage of this name."""
+        for folder in sorted(self._files.names(name)):
+            record = _read_record(self._files, f"{name}/{folder}")
+            if record is not None:
+                yield _read_manifest(self._files, f"{name}/{folder}")["facts"], record
+
+
+def _read_manifest(files: StoreFiles, folder: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(files.read(f"{folder}/manifest.json"))
+    except FileNotFoundError:
+        return {}
+    return content
+
+
+def _read_record(files: StoreFiles, folder: str) -> StageRecord | None:
+    record = _read_manifest(files, folder).get("record")
+    return None if record is None else StageRecord(**record)

@@ -1,4 +1,4 @@
-"""What stands at the end of an evaluation: the printed table, the report, and the plan of a dry run."""
+"""What stands at the end of an evaluation: the printed table and the report."""
 
 from __future__ import annotations
 
@@ -16,15 +16,6 @@ from lightning_modules.evaluation.runner import Evaluation
 
 COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "ssim", "seconds")
 DIRECTIONS = ("map_i2t", "t_map_i2t", "map_t2i", "map_t2t")  # of a cross-modal hasher
-
-
-def print_plan(evaluation: Evaluation) -> None:
-    """Print cells with their stored and missing shards; computes database codes and targets only."""
-    evaluation.prepare()
-    for cell in evaluation.plan.cells():
-        stages = evaluation.module(cell).stages
-        states = [f"{s.facts['stage']} {s.count - len(s.missing())}/{s.count}" for s in stages]
-        print(f"{cell.slug:60s} {', '.join(states)}")
 
 
 @rank_zero_only
