@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import inspect
 import re
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -57,8 +59,34 @@ def attack_grid(original: Tensor, attacked: Tensor, count: int = 8) -> Picture:
     return grid(panels, columns=3)
 
 
+@dataclass(frozen=True, eq=False)
+class RankedList:
+    """What one state of a query retrieves.
+
+    Attributes:
+        state: ``original``, ``attacked`` or ``defended``.
+        kinds: what each ranked image is, best first.
+        picture: the query and its ranked images, framed.
+    """
+
+    state: str
+    kinds: tuple[Kind, ...]
+    picture: Picture
+
+    @property
+    def count(self) -> str:
+        """What was found, in words: ``7 hit, 3 miss``."""
+        found = Counter(self.kinds)
+        return ", ".join(f"{found[kind]} {kind}" for kind in get_args(Kind) if found[kind])
+
+
 def retrieval_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> Picture:
-    """Compose the ranked lists of one query: of the original, the attacked and the defended image.
+    """Compose the :func:`ranked_lists` of one query to one picture, a row per state."""
+    return np.concatenate([found.picture for found in ranked_lists(module, outputs, row, depth)], axis=0)
+
+
+def ranked_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> list[RankedList]:
+    """Show what one query retrieves: the original, the attacked and the defended image.
 
     Frames tell a hit (shares a class with the query), the attacker's target, both, or a miss. A state that
     equals the one before is left out.
@@ -70,13 +98,13 @@ def retrieval_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> Pic
         depth: images per list.
     """
     lists = []
-    for image in states(outputs, row).values():
+    for state, image in states(outputs, row).items():
         positions = module.rank(image[None], depth)[0].tolist()
         hits = [as_picture(module.context.database_image(position)) for position in positions]
         labels = module.context.database.labels[positions]
-        kinds = [kind_of(label, outputs.label[row], outputs.target[row]) for label in labels]
-        lists.append(retrieval_list(as_picture(image), hits, kinds))
-    return np.concatenate(lists, axis=0)
+        kinds = tuple(kind_of(label, outputs.label[row], outputs.target[row]) for label in labels)
+        lists.append(RankedList(state, kinds, retrieval_list(as_picture(image), hits, kinds)))
+    return lists
 
 
 def retrieved_texts(module: Any, outputs: Any, row: int, depth: int = 10) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from lightning_modules.evaluation.plan import CLEAN
-from lightning_modules.evaluation.report.model import CaptionedPicture
+from lightning_modules.evaluation.report.model import CaptionedPicture, RetrievalExample
 from lightning_modules.evaluation.runner import Evaluation
-from lightning_modules.galleries import can_be_watched, purification_trajectory, query_strip, retrieval_lists
+from lightning_modules.galleries import can_be_watched, purification_trajectory, query_strip, ranked_lists
 from lightning_modules.pictures import Picture
 
 
 def report_pictures(
     evaluation: Evaluation, count: int
-) -> tuple[list[CaptionedPicture], list[CaptionedPicture], Picture | None]:
+) -> tuple[list[CaptionedPicture], list[RetrievalExample], Picture | None]:
     """Make sample strips, retrieval lists and one trajectory from the first shard of stored queries.
 
     Args:
@@ -21,12 +21,12 @@ def report_pictures(
         count: queries per attack; of a transferred one none.
 
     Returns:
-        strips and lists as ``(caption, alt, picture)``, and the trajectory or None.
+        strips as ``(caption, alt, picture)``, the lists of each query under its caption, and the trajectory or None.
     """
     plan = evaluation.plan
     defence_name = next(iter(plan.defences), CLEAN)
     strips: list[CaptionedPicture] = []
-    lists: list[CaptionedPicture] = []
+    examples: list[RetrievalExample] = []
     chain: Picture | None = None
     for cell, module in evaluation.modules.items():
         if cell.defence != defence_name or (cell.attack == CLEAN and plan.attacks):
@@ -39,11 +39,20 @@ def report_pictures(
             title = f"{outputs.ids[row]} ({_names(context, outputs, row)}), {cell.attack}, {cell.defence}"
             strips.append((title, f"Original, attacked, defended, differences: {title}", query_strip(outputs, row)))
             if row < max(1, count // 2):
-                picture = retrieval_lists(module, outputs, row)
-                lists.append((title, f"Retrieved pictures before and after: {title}", picture))
+                examples.append((title, _lists(module, outputs, row, cell.defence)))
         if chain is None and can_be_watched(module.defence):
             chain = purification_trajectory(module.defence, outputs.attacked[0], outputs.ids[0])
-    return strips, lists, chain
+    return strips, examples, chain
+
+
+def _lists(module: Any, outputs: Any, row: int, defence: str) -> list[CaptionedPicture]:
+    """Return the ranked lists of a query, each told in words too."""
+    lists = []
+    for found in ranked_lists(module, outputs, row):
+        state = f"behind {defence}" if found.state == "defended" else found.state
+        alt = f"First {len(found.kinds)} pictures found for {outputs.ids[row]}, {state}: {', '.join(found.kinds)}"
+        lists.append((f"{state}: {found.count}", alt, found.picture))
+    return lists
 
 
 def _names(context: Any, outputs: Any, row: int) -> str:

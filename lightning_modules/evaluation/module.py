@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,9 +15,11 @@ from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.directions import DirectionScorer
 from lightning_modules.evaluation.distortions import DISTORTIONS, distortions
 from lightning_modules.evaluation.hashers import cell_stages
+from lightning_modules.evaluation.outputs import QueryOutputs
 from lightning_modules.evaluation.per_query import PerQuery
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.shards import Shard
+from lightning_modules.evaluation.stages import codes_stage
 from lightning_modules.retrieval.metrics import (
     DistanceHistograms,
     apply_empty_policy,
@@ -29,32 +30,7 @@ from lightning_modules.retrieval.metrics import (
 from lightning_modules.types import Batch, CodeBook, binarize
 
 FIGURES = ("map", "t_map", "anchor_map", "anchor_t_map", "defended_mse", *DISTORTIONS)
-CURVES = ("precision", "recall")  # within each Hamming radius 0..K
-
-
-@dataclass(frozen=True)
-class QueryOutputs:
-    """What a step shows to callbacks; all on the CPU.
-
-    Attributes:
-        ids: ids of the queries.
-        original: uint8 ``(B, 3, H, W)``.
-        attacked: uint8 ``(B, 3, H, W)``; the original where there is no attack.
-        defended: uint8 ``(B, 3, H, W)``; the attacked image where there is no defence, the first of several paths.
-        codes: int8 ``(B, K)`` in {-1, +1} of the defended images; the vote of all paths.
-        label: uint8 ``(B, C)`` true labels.
-        target: uint8 ``(B, C)`` target labels; all zero where the attack is untargeted.
-        anchor: int8 ``(B, K)`` codes that the attack aimed at, or None.
-    """
-
-    ids: tuple[str, ...]
-    original: Tensor
-    attacked: Tensor
-    defended: Tensor
-    codes: Tensor
-    label: Tensor
-    target: Tensor
-    anchor: Tensor | None
+CURVES = ("precision", "recall", "retrieved")  # within each Hamming radius 0..K
 
 
 class EvaluationModule(LightningModule):
@@ -95,7 +71,7 @@ class EvaluationModule(LightningModule):
         self.surrogate = None if through is None else through[0]
         self.draws = 1 if through is None else through[1]
         radii = victim.encoder.num_bits + 1
-        curves = {name: PerQuery(radii) for name in CURVES}
+        curves = {name: PerQuery(radii) for name in CURVES} | {"flipped": PerQuery(radii - 1)}
         self.scorer = DirectionScorer(
             victim.database, victim.text, cutoff, attack is None and defence is None, self.targeted
         )
@@ -103,6 +79,7 @@ class EvaluationModule(LightningModule):
         parts = cell_stages(victim, source, attack, defence, seed, through)
         self.attack_stage, self.defence_stage, self.codes_stage = parts
         self.stages = parts.filled
+        self.clean_stage = codes_stage(victim.store, victim.query_set, None, victim.digest)
 
     @property
     def targeted(self) -> bool:
@@ -125,12 +102,14 @@ class EvaluationModule(LightningModule):
         attacked, anchor = self._attacked(number, batch, target)
         defended = self._defended(number, batch, attacked)
         codes = self.codes_stage.shard(number, lambda: {"codes": self._vote(defended)})["codes"]
+        clean = self.clean_stage.shard(number, lambda: {"codes": self._vote(batch.image[None])})["codes"]
         return QueryOutputs(
             ids=batch.ids,
             original=round_to_8bit(batch.image).cpu(),
             attacked=round_to_8bit(attacked).cpu(),
             defended=round_to_8bit(defended[0]).cpu(),
             codes=codes,
+            clean=clean,
             label=batch.label.cpu(),
             target=target,
             anchor=anchor,
@@ -213,6 +192,8 @@ class EvaluationModule(LightningModule):
             "defended_mse": left.square().mean(dim=1),
             "precision": hits / retrieved,  # NaN where nothing lies within the radius
             "recall": hits / hits[:, -1:].clamp(min=1),
+            "retrieved": retrieved.double(),
+            "flipped": (outputs.codes != outputs.clean).double(),
         }
         values |= self.scorer(batch.index, outputs.codes, outputs.label, outputs.target)
         if self.targeted:

@@ -30,9 +30,10 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
         the row: names, MAP and T-MAP with 95 % bootstrap intervals over queries (T-MAP is None where the attack is
         untargeted); MAP and T-MAP of the codes that the attack steers to, where it was crafted (``anchor_map``,
         ``anchor_t_map``: its own bounds, None without such codes); chance levels; what the attack changed, see
-        :func:`_distortion`; the root mean squared change of the defended image (against the original too); what the
-        attacker knows of the defence, the defence's options and strength; number of queries, seed; the seconds that its
-        stages took when they were computed, and those of the attack and of the defence per image; of a cross-modal
+        :func:`_distortion`; the root mean squared change of the defended image (against the original too); the mean
+        number of bits that differ from the clean picture's code; what the attacker knows of the defence, the defence's
+        options and strength; number of queries, seed; the seconds that its stages took when they were computed, and
+        those of the attack and of the defence per image; of a cross-modal
         hasher also MAP and T-MAP of its directions.
     """
     figures = module.results
@@ -46,6 +47,8 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
         row |= _with_interval(name, figures[name], seed)
     row |= _distortion(figures) if module.attack is not None else dict.fromkeys(DISTORTION_COLUMNS)
     row["defended_rmse"] = float(figures["defended_mse"].mean()) ** 0.5 if module.defence is not None else None
+    changed = module.attack is not None or module.defence is not None
+    row["bits_flipped"] = float(figures["flipped"].sum(dim=1).mean()) if changed else None
     row["threat"] = _threat(module)
     row["defence_options"], row["defence_facts"] = _defence(module)
     row["num_queries"], row["seed"] = len(figures["map"]), seed

@@ -38,6 +38,7 @@ def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], comman
             rows=good,
             curves=_curves(evaluation, good),
             strips=strips,
+            flips=_flips(evaluation, good),
             retrieval=retrieval,
             trajectory=trajectory,
             facts=_facts(evaluation, command),
@@ -79,6 +80,16 @@ def _curves(evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> dict[Any,
         drawn = precision == precision  # NaN: no query has anything within that radius
         curves[row_key(row)] = (recall[drawn], precision[drawn])
     return curves
+
+
+def _flips(evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> dict[Any, Any]:
+    """Return the share of queries in which each bit differs from the clean code, of all but the clean rows."""
+    pairs = zip(evaluation.modules.values(), rows, strict=True)
+    return {
+        row_key(row): module.results["flipped"].mean(dim=0).numpy()
+        for module, row in pairs
+        if row["bits_flipped"] is not None
+    }
 
 
 def _facts(evaluation: Evaluation, command: str) -> dict[str, str]:

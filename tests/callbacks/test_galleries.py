@@ -4,7 +4,13 @@ import numpy as np
 import torch
 
 from lightning_modules.defences import GaussianBlur, NoDefence
-from lightning_modules.galleries import as_picture, can_be_watched, purification_trajectory, retrieval_lists
+from lightning_modules.galleries import (
+    as_picture,
+    can_be_watched,
+    purification_trajectory,
+    ranked_lists,
+    retrieval_lists,
+)
 from lightning_modules.pictures import retrieval_list, trajectory
 from lightning_modules.purification import DiffusionPurifier
 from tests.callbacks.stub import StubModule, WatchedDefence, as_array, make_outputs, pictures
@@ -27,6 +33,12 @@ def test_lists_leave_out_a_state_that_changed_nothing():
     lists = [retrieval_list(as_array(state[1]), hits, kinds) for state in (outputs.original, outputs.defended)]
     assert np.array_equal(picture, np.concatenate(lists))
     assert [asked.shape for asked in module.asked] == [(1, 3, 8, 8)] * 2
+
+
+def test_every_list_is_counted_in_words():
+    found = ranked_lists(StubModule(), make_outputs("abc"), 0, depth=3)
+    assert [one.state for one in found] == ["original", "attacked", "defended"]
+    assert {one.count for one in found} == {"1 hit, 1 target, 1 both"}
 
 
 def test_only_some_defences_can_be_watched():

@@ -66,6 +66,7 @@ def make_row(attack, defence, place, **more):
         "anchor_t_map": None if attack == "none" else 0.8765,
         "chance_map": 0.1,
         "chance_t_map": 0.101,
+        "bits_flipped": None if attack == defence == "none" else 7.25,
         "num_queries": 1234,
         "seed": 7,
         "seconds": 12.34,
@@ -95,7 +96,8 @@ def report(rows):
         rows=rows,
         curves={row_key(row): (recall, 1 - recall * row["map"]) for row in rows},
         strips=[("A ship", "Five panels of a ship", picture), ("A cat", "Five panels of a cat", picture)],
-        retrieval=[("Before", "Ranked before", picture), ("After", "Ranked after", picture)],
+        flips={row_key(row): np.array([0.0, 0.25, 1.0]) for row in rows[1:]},
+        retrieval=[("A ship", [("Before: 1 hit", "Ranked before", picture), ("After", "Ranked after", picture)])],
         trajectory=picture,
         facts={"Command": "python evaluate.py --config a.yaml", "Seeds": "7"},
     )
@@ -133,6 +135,7 @@ def expected_cells(row):
         f"{row['map']:.3f} [{row['map_low']:.3f}, {row['map_high']:.3f}]",
         f"{row['t_map']:.3f} [{row['t_map_low']:.3f}, {row['t_map_high']:.3f}]",
         *(show(row, name) for name in ("anchor_map", "anchor_t_map", "chance_map", "chance_t_map")),
+        show(row, "bits_flipped", 1),
         show(row, "num_queries", 0),
         show(row, "seconds_attack"),
         show(row, "seconds_defence"),
@@ -147,12 +150,12 @@ def expected_distortions(attack):
 def test_the_page_is_sound_and_prints_the_numbers_given(report):
     page = assert_sound(render_html(report))
     assert page.texts["h1"] == page.texts["title"] == report.title
-    assert [cells for cells in page.rows if len(cells) == 11][1:] == [expected_cells(row) for row in report.rows]
+    assert [cells for cells in page.rows if len(cells) == 12][1:] == [expected_cells(row) for row in report.rows]
     assert [cells for cells in page.rows if len(cells) == 7][1:] == [expected_distortions(a) for a in ("P2P", "DHTA")]
     groups = [cells[0] for cells in page.rows if len(cells) == 1]
     assert groups == ["Attack: none", "Attack: P2P", "Attack: DHTA"]
     assert len(page.all("img")) == 5
-    assert len(page.all("svg")) == 2 + 3
+    assert len(page.all("svg")) == 2 + 3 + 1
     assert [cells for cells in page.rows if len(cells) == 2] == [list(fact) for fact in report.facts.items()]
 
 
@@ -175,6 +178,38 @@ def test_curves_are_thinned_but_keep_their_ends(report):
     assert all(len(line) <= 160 for line in lines)
     assert {line[0].split(",")[0] for line in lines} == {"46.0"}
     assert {line[-1].split(",")[0] for line in lines} == {"332.0"}
+
+
+def test_a_bar_is_as_high_as_its_bit_is_often_flipped(report):
+    page = Page(render_html(report))
+    bars = [path["d"] for path in page.all("path")]
+    assert len(bars) == len(report.flips)
+    heights = [[-float(up) for up in re.findall(r"v(-[\d.]+)h", bar)] for bar in bars]
+    full = heights[0][2]
+    assert full > 0
+    assert all(one == pytest.approx([0, full / 4, full]) for one in heights)
+    assert [path["class"] for path in page.all("path")] == [
+        "bits s1",
+        "bits s2",
+        *["bits s0", "bits s1", "bits s2"] * 2,
+    ]
+    label = next(svg["aria-label"] for svg in page.all("svg") if "Bits flipped" in svg["aria-label"])
+    assert label.startswith("Bits flipped of 3. none, defence DDPM: 1.2; ")
+
+
+def test_a_long_table_keeps_its_header_in_sight(report):
+    page = Page(render_html(report))
+    tall = [div for div in page.all("div") if "tall" in div.get("class", "").split()]
+    assert len(tall) == 1
+    assert tall[0]["tabindex"] == "0", "a region that scrolls is reached by keyboard"
+    rules = re.search(r"\.tall thead th \{([^}]*)\}", STYLE)
+    assert "position: sticky; top: 0" in rules.group(1)
+
+
+def test_lists_are_told_in_words_and_in_order(report):
+    text = render_html(report)
+    assert re.findall(r'<p class="state">([^<]*)</p>', text) == ["Before: 1 hit", "After"]
+    assert [image["alt"] for image in Page(text).all("img")[2:4]] == ["Ranked before", "Ranked after"]
 
 
 def test_every_defence_keeps_its_colour_and_dash(report):
@@ -245,7 +280,8 @@ def test_hostile_names_stay_text():
         rows,
         curves={row_key(row): (line, line) for row in rows},
         strips=[(HOSTILE, HOSTILE, picture)],
-        retrieval=[(HOSTILE, HOSTILE, picture)],
+        flips={row_key(row): np.array([0.5]) for row in rows[1:]},
+        retrieval=[(HOSTILE, [(HOSTILE, HOSTILE, picture)])],
         facts={HOSTILE: HOSTILE},
     )
     page = assert_sound(render_html(report))
@@ -256,7 +292,7 @@ def test_hostile_names_stay_text():
     assert not re.search(r"(?<!\\)\]\(http", text)
     assert "://" not in text
     table = [line for line in text.splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13, 8, 3}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {14, 8, 3}
 
 
 def test_little_is_enough():
@@ -312,6 +348,11 @@ def test_wrong_reports_are_named():
         Report("T", [row], curves={("a", "b", "c", "d", "0"): (line, line)})
     with pytest.raises(ValueError, match=r"\(2,\) and \(1,\)"):
         Report("T", [row], curves={row_key(row): (line, line[:1])})
+    with pytest.raises(ValueError, match="of flipped bits"):
+        Report("T", [row], flips={("a", "b", "c", "d", "0"): line})
+    for wrong in (line * 2, line[None], line[:0], line * np.nan):
+        with pytest.raises(ValueError, match="share in"):
+            Report("T", [row], flips={row_key(row): wrong})
     with pytest.raises(ValueError, match="lie in"):
         Report("T", [row], curves={row_key(row): (line, line * 2)})
 

@@ -76,7 +76,9 @@ def _score_table(rows: Sequence[Row]) -> list[str]:
 def picture_names(report: Report) -> list[tuple[str, CaptionedPicture]]:
     """Return every picture of the report with the file name it gets in ``pictures/``."""
     named = [(f"sample-{place:02d}.png", item) for place, item in enumerate(report.strips, 1)]
-    named += [(f"retrieval-{place:02d}.png", item) for place, item in enumerate(report.retrieval, 1)]
+    for place, (title, lists) in enumerate(report.retrieval, 1):
+        for step, (caption, alt, picture) in enumerate(lists, 1):
+            named.append((f"retrieval-{place:02d}-{step}.png", (f"{title}. {caption}", alt, picture)))
     if report.trajectory is not None:
         alt = "States of one purification, from left to right"
         named.append(("trajectory.png", (alt, alt, report.trajectory)))

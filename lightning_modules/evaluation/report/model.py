@@ -14,6 +14,7 @@ Row = Mapping[str, Any]
 RowKey = tuple[str, str, str, str, str]
 Curve = tuple[NDArray[np.floating], NDArray[np.floating]]
 CaptionedPicture = tuple[str, str, NDArray[np.uint8]]
+RetrievalExample = tuple[str, Sequence[CaptionedPicture]]
 
 NAMES = ("dataset", "hasher", "attack", "defence")
 REQUIRED = (*NAMES, "map", "num_queries", "seed")
@@ -31,7 +32,7 @@ FRACTIONS = (
     "rmse",
     "mean_rmse",
 )
-AMOUNTS = ("num_queries", "seconds", "seconds_attack", "seconds_defence", "linf", "psnr")
+AMOUNTS = ("bits_flipped", "num_queries", "seconds", "seconds_attack", "seconds_defence", "linf", "psnr")
 LOWEST = {"ssim": -1.0}
 
 # Columns of both kinds of table: title, field, decimals.
@@ -41,6 +42,7 @@ FIGURES: Columns = (
     ("Anchor T-MAP", "anchor_t_map", 3),
     ("Chance MAP", "chance_map", 3),
     ("Chance T-MAP", "chance_t_map", 3),
+    ("Bits flipped", "bits_flipped", 1),
     ("Queries", "num_queries", 0),
     ("Attack, s/image", "seconds_attack", 3),
     ("Defence, s/image", "seconds_defence", 3),
@@ -85,19 +87,21 @@ class Report:
 
     Attributes:
         title: of the report, one line.
-        rows: one mapping per evaluated combination, at least one. ``dataset``, ``hasher``, ``attack`` and
-            ``defence`` are names (``none`` for no attack and no defence); ``map``, ``map_low``, ``map_high``,
-            ``t_map``, ``t_map_low``, ``t_map_high``, ``anchor_map``, ``anchor_t_map``, ``chance_map``,
-            ``chance_t_map`` are fractions in [0, 1]; ``num_queries``, ``seed``, ``seconds`` speak for themselves,
-            ``seconds_attack`` and ``seconds_defence`` are per image; ``linf`` is the largest absolute change in units
-            of 1/255, ``rmse`` the root mean squared change of all images in [0, 1], ``mean_rmse`` the mean of each
-            image's; ``ssim`` lies in [-1, 1], ``psnr`` is in dB. ``source_hasher`` is what the attack was crafted on,
-            if not the hasher. The names, ``map``, ``num_queries`` and ``seed`` are required, all else may be None or
-            absent.
+        rows: one mapping per evaluated combination, at least one. ``dataset``, ``hasher``, ``attack`` and ``defence``
+            are names (``none`` for no attack and no defence); ``map``, ``map_low``, ``map_high``, ``t_map``,
+            ``t_map_low``, ``t_map_high``, ``anchor_map``, ``anchor_t_map``, ``chance_map``, ``chance_t_map`` are
+            fractions in [0, 1]; ``bits_flipped`` is a mean over queries; ``num_queries``, ``seed``, ``seconds`` speak
+            for themselves, ``seconds_attack`` and ``seconds_defence`` are per image; ``linf`` is the largest absolute
+            change in units of 1/255, ``rmse`` the root mean squared change of all images in [0, 1], ``mean_rmse`` the
+            mean of each image's; ``ssim`` lies in [-1, 1], ``psnr`` is in dB. ``source_hasher`` is what the attack was
+            crafted on, if not the hasher. The names, ``map``, ``num_queries`` and ``seed`` are required, all else may
+            be None or absent.
         curves: ``row_key(row)`` to ``(recall, precision)``, each float ``(n,)`` in [0, 1].
         strips: ``(caption, alt, picture)`` of samples, uint8 ``(H, W, 3)`` of five panels of equal width:
             original | attacked | purified | attacked - original | purified - original.
-        retrieval: ``(caption, alt, picture)`` of retrieval lists, before and after.
+        flips: ``row_key(row)`` to float ``(K,)``, the share of queries in which each bit differs from the code of the
+            clean picture.
+        retrieval: ``(caption, lists)`` per query, each list a ``(caption, alt, picture)``: before and after.
         trajectory: uint8 ``(H, W, 3)`` of one purification, or None.
         facts: name to text: data fingerprint, metric definition, chance levels, seeds, command, versions.
         summary: one sentence; empty for one derived from the rows.
@@ -107,7 +111,8 @@ class Report:
     rows: Sequence[Row]
     curves: Mapping[RowKey, Curve] = field(default_factory=dict)
     strips: Sequence[CaptionedPicture] = ()
-    retrieval: Sequence[CaptionedPicture] = ()
+    flips: Mapping[RowKey, NDArray[np.floating]] = field(default_factory=dict)
+    retrieval: Sequence[RetrievalExample] = ()
     trajectory: NDArray[np.uint8] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
@@ -125,6 +130,12 @@ class Report:
             if key not in keys:
                 raise ValueError(f"no row has the key {key} of a curve")
             _check_curve(key, np.asarray(recall), np.asarray(precision))
+        for key, flips in self.flips.items():
+            if key not in keys:
+                raise ValueError(f"no row has the key {key} of flipped bits")
+            share = np.asarray(flips)
+            if share.ndim != 1 or share.size == 0 or not ((share >= 0) & (share <= 1)).all():
+                raise ValueError(f"flipped bits {key} need a share in [0, 1] per bit, got shape {share.shape}")
 
 
 def _check_row(row: Row) -> None:

@@ -45,14 +45,18 @@ img, svg { display: block; max-width: 100%; height: auto; }
 img { border-radius: 2px; }
 
 .scroll { overflow-x: auto; }
+.tall { max-height: 88vh; overflow: auto; }
 .scroll + .scroll { margin-top: 2.5rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums lining-nums; }
-th, td { padding: .42rem .7rem; text-align: right; white-space: nowrap; }
+th, td { padding: .42rem .54rem; text-align: right; white-space: nowrap; }
 th[scope=row], th:first-child { text-align: left; font-weight: 400; padding-left: 0; }
 .results { width: 100%; border-bottom: 1.5px solid var(--ink); }
 .results thead th { border-top: 1.5px solid var(--ink); border-bottom: 1px solid var(--ink);
   vertical-align: bottom;
   font-size: .8rem; font-weight: 600; line-height: 1.25; white-space: normal; }
+.tall thead th { position: sticky; top: 0; z-index: 2; background: var(--ground);
+  border-bottom: 0; box-shadow: inset 0 -1px var(--ink); }
+.tall thead th:first-child { left: 0; z-index: 3; }
 .results tbody + tbody .group th { border-top: 1px solid var(--rule); }
 .results .group th { padding-top: .75rem; font-weight: 600; }
 .results .group span { position: sticky; left: 0; }
@@ -79,7 +83,9 @@ th[scope=row], th:first-child { text-align: left; font-weight: 400; padding-left
 .panels { display: grid; grid-template-columns: repeat(5, 1fr); gap: 2px; margin-bottom: .35rem;
   align-items: end;
   color: var(--soft); font-size: .76rem; line-height: 1.2; }
-.list + .list { margin-top: 1.9rem; }
+.list + .list { margin-top: 2.4rem; }
+.list figcaption + .state { margin-top: .5rem; }
+.state { margin: .8rem 0 .3rem; font-size: .88rem; }
 @media (prefers-color-scheme: dark) { .wide img { padding: 5px; background: #fff; } }
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1.75rem; margin: -.35rem 0 1.5rem; padding: 0;
   list-style: none;
@@ -104,14 +110,15 @@ svg .clean { stroke-dasharray: 5 3; stroke-width: 1.2; }
 svg .chance { stroke: var(--soft); stroke-dasharray: 1.2 2.6; stroke-width: 1.4; }
 svg .bar { stroke-width: 8; stroke-opacity: .45; }
 svg .curve { stroke-width: 2.1; stroke-linejoin: round; }
+svg .bits { stroke: none; }
 svg .reference { stroke: var(--soft); stroke-width: 5.5; stroke-opacity: .4; }
 svg .dot { stroke: var(--ground); stroke-width: 1; }
-svg .s0 { stroke: var(--s0); } svg .dot.s0 { fill: var(--s0); }
-svg .s1 { stroke: var(--s1); } svg .dot.s1 { fill: var(--s1); }
-svg .s2 { stroke: var(--s2); } svg .dot.s2 { fill: var(--s2); }
-svg .s3 { stroke: var(--s3); } svg .dot.s3 { fill: var(--s3); }
-svg .s4 { stroke: var(--s4); } svg .dot.s4 { fill: var(--s4); }
-svg .s5 { stroke: var(--s5); } svg .dot.s5 { fill: var(--s5); }
+svg .s0 { stroke: var(--s0); } svg .dot.s0, svg .bits.s0 { fill: var(--s0); }
+svg .s1 { stroke: var(--s1); } svg .dot.s1, svg .bits.s1 { fill: var(--s1); }
+svg .s2 { stroke: var(--s2); } svg .dot.s2, svg .bits.s2 { fill: var(--s2); }
+svg .s3 { stroke: var(--s3); } svg .dot.s3, svg .bits.s3 { fill: var(--s3); }
+svg .s4 { stroke: var(--s4); } svg .dot.s4, svg .bits.s4 { fill: var(--s4); }
+svg .s5 { stroke: var(--s5); } svg .dot.s5, svg .bits.s5 { fill: var(--s5); }
 @media (max-width: 640px) {
   .panels { font-size: .68rem; }
   .facts th { width: 6.5rem; white-space: normal; }

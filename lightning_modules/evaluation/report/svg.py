@@ -74,16 +74,16 @@ def _levels(row: Row, rows: Sequence[Row], metric: str, top: float, bottom: floa
 
 
 def _level_labels(rows: Sequence[Row], metric: str) -> list[str]:
-    """Name the vertical lines above the plot, one line of text each, so that equal levels do not collide."""
+    """Name the vertical lines above the plot, the lower one on its left, the higher one on its right while room is."""
+    levels = {kind: _level_of(rows[0], rows, metric, kind) for kind in ("clean", "chance")}
+    known = [level for level in levels.values() if level is not None]
     parts = []
-    for kind, y in (("clean", 12), ("chance", 28)):
-        level = _level_of(rows[0], rows, metric, kind)
+    for (kind, level), y in zip(levels.items(), (12, 28), strict=True):
         if level is None:
             continue
-        side = "" if level < 0.5 else "end"
-        parts.append(
-            marks.label(_across(level) + (5 if level < 0.5 else -5), y, f"{kind} {level:.3f}", f"level {side}")
-        )
+        on_the_left = level > 0.75 or (len(known) > 1 and level == min(known))
+        place, side = (_across(level) - 5, "level end") if on_the_left else (_across(level) + 5, "level")
+        parts.append(marks.label(place, y, f"{kind} {level:.3f}", side))
         parts.append(marks.line(_across(level), y - 9, _across(level), HEAD, kind))
     return parts
 
