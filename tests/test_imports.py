@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 # The only files of lightning_modules that may use Lightning, each with its reason.
 LIGHTNING_FILES = {
     "hashing.module": "a LightningModule",
+    "hashing.network": "a LightningModule",
     "hashing.checkpoints": "loads a LightningModule",
     "hashing.pretraining": "a LightningModule",
     "hashing.convert": "writes a Lightning checkpoint",

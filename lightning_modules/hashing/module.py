@@ -1,44 +1,34 @@
-"""HashingModule: trains any hashing loss on any encoders, validates by MAP, encodes."""
+"""HashingModule: trains any hashing loss on any encoders; what they do once trained is in ``network.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from enum import IntEnum
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_modules.augmentation import Augmentation
-from lightning_modules.checks import check_images
 from lightning_modules.configurable import build
 from lightning_modules.hashing.adversarial import AdversarialTraining, remember
 from lightning_modules.hashing.backbones import Backbone
 from lightning_modules.hashing.compatibility import check_options
-from lightning_modules.hashing.directions import Direction, DirectionScores, check_directions
-from lightning_modules.hashing.encoder import HashEncoder
+from lightning_modules.hashing.directions import Direction
 from lightning_modules.hashing.facts import check_facts, facts_of
 from lightning_modules.hashing.frozen import use_frozen_features
 from lightning_modules.hashing.losses import HashingLoss, TrainingFacts, TrainingProcedure
 from lightning_modules.hashing.losses.procedure import Forward
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
+from lightning_modules.hashing.network import HashingNetwork
 from lightning_modules.hashing.optimisers import optimizer_with_faster_head
 from lightning_modules.hashing.start import start_from
 from lightning_modules.hashing.stepping import step_schedules, take_steps
-from lightning_modules.types import Batch, binarize
+from lightning_modules.types import Batch
 
 FACTS_KEY = "retpur_training_facts"
-
-
-class Role(IntEnum):
-    """What the items of a validation or test loader are: its position in the list of loaders."""
-
-    database = 0
-    query = 1
 
 
 def paper_sgd(parameters: Any) -> torch.optim.Optimizer:
@@ -46,7 +36,7 @@ def paper_sgd(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.05, weight_decay=1e-5)
 
 
-class HashingModule(LightningModule):
+class HashingModule(HashingNetwork):
     """A hashing network: one encoder per modality, one loss.
 
     Checkpoints hold the specs of encoder and loss, so that ``HashingModule.load_from_checkpoint(path)`` needs
@@ -92,10 +82,10 @@ class HashingModule(LightningModule):
         adversarial: AdversarialTraining | None = None,
         init_from: str | None = None,
     ) -> None:
-        super().__init__()
         # A checkpoint hands in specs where a user hands in objects.
         image = build(image, Backbone)  # type: ignore[type-abstract]
         text = None if text is None else build(text, Backbone)  # type: ignore[type-abstract]
+        super().__init__({"image": image} | ({} if text is None else {"text": text}), num_bits, batch_norm, directions)
         self.loss = build(loss, HashingLoss)  # type: ignore[type-abstract]
         self.augmentation = None if augmentation is None else build(augmentation, Augmentation)
         self.adversarial = None if adversarial is None else build(adversarial, AdversarialTraining)  # type: ignore[type-abstract]
@@ -112,30 +102,11 @@ class HashingModule(LightningModule):
             }
         )
         check_options(image, self.loss, self.augmentation is not None, self.adversarial is not None, head_lr_scale)
-        backbones = {"image": image} | ({} if text is None else {"text": text})
-        self.encoders = nn.ModuleDict({name: HashEncoder(b, num_bits, batch_norm) for name, b in backbones.items()})
         if init_from is not None:
             start_from(self.encoders, init_from)
-        self.num_bits = num_bits
         self._optimizer, self._lr_scheduler, self._head_lr_scale = optimizer, lr_scheduler, head_lr_scale
-        scored = check_directions(directions, backbones)
-        self.metrics: Any = nn.ModuleDict({stage: DirectionScores(scored) for stage in ("val", "test")})
         self.facts: dict[str, Any] = {}
         self.automatic_optimization = not isinstance(self.loss, TrainingProcedure)
-
-    def encoder(self, modality: str) -> HashEncoder:
-        """Return the encoder of ``image`` or ``text``."""
-        return cast(HashEncoder, self.encoders[modality])
-
-    @property
-    def image_encoder(self) -> HashEncoder:
-        """The image encoder: the victim of attacks."""
-        return self.encoder("image")
-
-    @property
-    def text_encoder(self) -> HashEncoder | None:
-        """The text encoder, if there is one."""
-        return self.encoder("text") if "text" in self.encoders else None
 
     def setup(self, stage: str) -> None:
         """Tell encoders and loss about the training split."""
@@ -180,50 +151,6 @@ class HashingModule(LightningModule):
         if self.text_encoder is not None:
             inputs["text"] = partial(data.text_features, "train")
         self.loss.prepare(TrainingFacts(data.labels("train").to(self.device), self.num_bits, inputs=inputs))
-
-    def forward(self, images: Tensor, alpha: float = 1.0) -> Tensor:
-        """Encode images float ``(B, 3, H, W)`` in [0, 1] to codes ``(B, K)`` in (-1, 1)."""
-        return self.image_encoder(images, alpha)
-
-    @torch.inference_mode()
-    def encode(self, images: Tensor) -> Tensor:
-        """Hash images.
-
-        Args:
-            images: float ``(B, 3, H, W)`` in [0, 1].
-
-        Returns:
-            int8 ``(B, K)`` in {-1, +1}.
-
-        Raises:
-            ValueError: images of another shape, dtype or range.
-        """
-        check_images(images)
-        return self._hash("image", images)
-
-    @torch.inference_mode()
-    def encode_text(self, text: Tensor) -> Tensor:
-        """Hash text features.
-
-        Args:
-            text: float ``(B, D)``.
-
-        Returns:
-            int8 ``(B, K)`` in {-1, +1}.
-
-        Raises:
-            ValueError: the module has no text encoder.
-        """
-        if self.text_encoder is None:
-            raise ValueError("this module has no text encoder: train it with the option text")
-        return self._hash("text", text)
-
-    def _hash(self, modality: str, inputs: Tensor) -> Tensor:
-        encoder, training = self.encoder(modality), self.training
-        self.eval()
-        codes = binarize(encoder(inputs.to(encoder.hash_layer.weight)))
-        self.train(training)
-        return codes
 
     def on_train_epoch_start(self) -> None:
         """Hash the training items anew for adversarial training."""
@@ -274,56 +201,6 @@ class HashingModule(LightningModule):
         self.loss.end_epoch()
         if not self.automatic_optimization:
             step_schedules(self)
-
-    def _features(self, batch: Batch, modality: str) -> Tensor:
-        backbone = self.encoder(modality).backbone
-        if modality == "text":
-            return backbone(batch.text)
-        if batch.features is not None:
-            return cast(FrozenBackbone, backbone).head(batch.features)
-        return backbone(batch.image)
-
-    def _codes(self, batch: Batch) -> dict[str, Tensor]:
-        return {name: self.encoder(name).logits_of(self._features(batch, name)) for name in self.encoders}
-
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Collect codes of the validation database and queries."""
-        del batch_idx
-        return self._collect("val", batch, Role(dataloader_idx))
-
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Collect codes of the database and the queries."""
-        del batch_idx
-        return self._collect("test", batch, Role(dataloader_idx))
-
-    def _collect(self, stage: str, batch: Batch, role: Role) -> dict[str, Tensor]:
-        codes = {name: binarize(found) for name, found in self._codes(batch).items()}
-        self.metrics[stage].add(codes, batch, role.name)
-        return {"codes": codes["image"]}  # for callbacks
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the MAP of the validation queries."""
-        self._log_map("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the MAP of the queries."""
-        self._log_map("test")
-
-    def _log_map(self, stage: str) -> None:
-        scores = self.metrics[stage]
-        if len(scores) == 1:
-            # Handing over the metric itself lets Lightning synchronise and reset it.
-            self.log(f"{stage}/map", next(iter(scores.values())), prog_bar=True)
-            return
-        for direction, metric in scores.items():
-            self.log(f"{stage}/map_{direction.lower()}", metric, prog_bar=True)
-        chosen = [scores[direction].compute() for direction in scores.selecting]
-        self.log(f"{stage}/map", torch.stack(chosen).mean(), prog_bar=True)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return ids and int8 codes ``(B, K)`` of a batch."""
-        del batch_idx
-        return {"ids": batch.ids, "codes": binarize(self(batch.image))}
 
     def configure_optimizers(self) -> Any:
         """Build the optimiser over encoders and loss, or those of a procedure, and the schedules."""

@@ -10,7 +10,7 @@ from torchmetrics import MeanSquaredError
 
 from lightning_modules.attacks.training.base import AttackTraining
 from lightning_modules.checks import round_to_8bit
-from lightning_modules.hashing.module import Role
+from lightning_modules.hashing.network import Role
 from lightning_modules.randomness import sample_numpy_generator
 from lightning_modules.retrieval.metrics import HammingMAP
 from lightning_modules.types import Batch, binarize
