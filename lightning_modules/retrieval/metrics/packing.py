@@ -26,10 +26,28 @@ class PackedBits:
     def __len__(self) -> int:
         return int(self.words.shape[1])
 
+    @classmethod
+    def from_rows(cls, rows: NDArray[np.uint8], width: int) -> PackedBits:
+        """Take over bits packed by row, the inverse of `rows`.
+
+        Args:
+            rows: uint8 ``(N, ceil(width / 8))``, first bit highest; unused bits are 0.
+            width: number of bits in use.
+        """
+        word = np.dtype(np.uint32 if width <= 32 else np.uint64)
+        count = -(-width // (8 * word.itemsize))
+        padded = np.zeros((len(rows), count * word.itemsize), np.uint8)
+        padded[:, : rows.shape[1]] = rows
+        return cls(np.ascontiguousarray(padded.view(word).T), width)
+
+    def rows(self) -> NDArray[np.uint8]:
+        """Return the bits packed by row, uint8 ``(N, ceil(width / 8))``, first bit highest, as databases have them."""
+        rows = np.ascontiguousarray(self.words.T).view(np.uint8)
+        return np.ascontiguousarray(rows[:, : -(-self.width // 8)])
+
     def bytes(self) -> NDArray[np.uint8]:
         """Return the bits as bytes, uint8 ``(ceil(width / 8), N)``."""
-        rows = np.ascontiguousarray(self.words.T).view(np.uint8)
-        return np.ascontiguousarray(rows[:, : -(-self.width // 8)].T)
+        return np.ascontiguousarray(self.rows().T)
 
     def countable(self) -> NDArray[Any]:
         """Return the bits as words whose bits NumPy counts fastest: bytes many at a time, wider ones one by one."""

@@ -42,16 +42,48 @@ def top_n(query_codes: Tensor, database_codes: Tensor, n: int) -> tuple[Tensor, 
     check_same_width(query_codes, database_codes, "bits")
     if not 1 <= n <= len(database):
         raise ValueError(f"n must be in 1..{len(database)}, the size of the database, got {n}")
-    indices = np.empty((len(queries), n), np.int64)
-    distances = np.empty((len(queries), n), np.int64)
+    indices, distances = nearest(queries, database, n)
+    return torch.from_numpy(indices), torch.from_numpy(distances)
+
+
+def nearest(
+    queries: PackedBits, database: PackedBits, n: int, chunk: int = 1 << 20
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Nearest rows of each query, as `top_n` finds them, among packed codes.
+
+    Args:
+        queries: ``Q`` packed codes.
+        database: ``N`` packed codes of the same width.
+        n: length of each list, 1..N.
+        chunk: database rows compared at once, >= 1; bounds the memory.
+
+    Returns:
+        Positions and distances, int64 ``(Q, n)``, by ascending distance, then position.
+    """
+    indices, distances = (np.empty((len(queries), n), np.int64) for _ in range(2))
 
     def rank(query: int) -> None:
-        near = _distances(queries, database, query)
-        indices[query] = near.argsort(kind="stable")[:n]
-        distances[query] = near[indices[query]]
+        scanner, words = Scanner(database, chunk), queries.words[:, query]
+        kept, near = np.empty(0, np.int64), np.empty(0, np.int64)
+        for start in range(0, len(database), chunk):
+            found = scanner.distances(words, slice(start, start + chunk))
+            # Later rows lose ties, so a full list takes only what is nearer than its end.
+            rows = _smallest(found, n) if len(kept) < n else np.flatnonzero(found < near[-1])
+            kept, near = np.concatenate([kept, rows + start]), np.concatenate([near, found[rows]])
+            order = near.argsort(kind="stable")[:n]
+            kept, near = kept[order], near[order]
+        indices[query], distances[query] = kept, near
 
     _for_each(rank, range(len(queries)))
-    return torch.from_numpy(indices), torch.from_numpy(distances)
+    return indices, distances
+
+
+def _smallest(values: NDArray[np.integer], n: int) -> NDArray[np.intp]:
+    """Positions of the n smallest values and of all that equal the largest of these; counting beats sorting here."""
+    if len(values) <= n:
+        return np.arange(len(values))
+    within = np.bincount(values).cumsum()
+    return np.flatnonzero(values <= within.searchsorted(n))
 
 
 def ranked_relevance(
