@@ -34,6 +34,7 @@ LIGHTNING_FILES = {
     "evaluation.results": "writes what LightningModules measured, from the first process",
     "evaluation.summary": "reports a finished evaluation, from the first process",
     "evaluation.gallery": "shows a finished evaluation",
+    "evaluation.projector": "shows a finished evaluation",
     "processes": "asks Lightning for the rank",
 }
 # Lower layers never import higher ones; packages of one layer never import each other.

@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_modules.evaluation.gallery import report_pictures
+from lightning_modules.evaluation.projector import write_projector
 from lightning_modules.evaluation.report import Report, row_key, write_report
 from lightning_modules.evaluation.report.model import attack_label
 from lightning_modules.evaluation.runner import Evaluation
@@ -20,7 +21,7 @@ DIRECTIONS = ("map_i2t", "t_map_i2t", "map_t2i", "map_t2t")  # of a cross-modal 
 
 @rank_zero_only
 def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], command: str, pictures: int) -> None:
-    """Print the table and write ``report.html`` and ``report.md``.
+    """Print the table, write ``report.html`` and ``report.md``, and the codes for TensorBoard's projector.
 
     Args:
         evaluation: after :meth:`Evaluation.run`.
@@ -46,6 +47,7 @@ def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], comman
         )
         for path in write_report(report, evaluation.folder):
             print(path)
+        write_projector(evaluation, evaluation.folder / "tensorboard")
     print(f"tensorboard --logdir {evaluation.folder / 'tensorboard'} --samples_per_plugin images=100")
 
 

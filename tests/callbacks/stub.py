@@ -80,6 +80,7 @@ class StubModule(LightningModule):
         curve = torch.tensor([[0.5, 0.25, 0.0], [1.0, 0.75, 0.5]])
         self.results = {"map": torch.tensor([0.25, 0.75]), "t_map": torch.tensor([0.0, 0.5])}
         self.results |= {"precision": curve, "recall": 1 - curve}
+        self.results["retrieved"] = torch.tensor([[2.0, 4.0, 8.0], [1.0, 4.0, 8.0]])
 
 
 def run_test(folder, callback, module=None, logger=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,28 @@ def test_distortions_and_times_stand_where_there_is_something_to_measure(done: P
 def test_report_and_logs_are_written(done: Path):
     page = (done / "report.html").read_text()
     assert all(name in page for name in ("RetPur", "P2P", "DHTA", "blur"))
-    assert len(list((done / "tensorboard").iterdir())) == 9
+    assert len(list((done / "tensorboard").iterdir())) == 9 + 1
+
+
+def test_codes_stand_in_the_projector_with_what_they_are(tiny: Tiny, done: Path):
+    folder = done / "tensorboard/codes_DPSH"
+    assert "sprite.png" in (folder / "projector_config.pbtxt").read_text()
+    place = folder / "00000/codes"
+    header, *lines = [line.split("\t") for line in (place / "metadata.tsv").read_text().splitlines()]
+    codes = np.loadtxt(place / "tensors.tsv", delimiter="\t")
+    assert header == ["id", "state", "label", "target"]
+    assert len(codes) == len(lines)
+    assert set(np.unique(codes)) == {-1, 1}
+    states = Counter(line[1] for line in lines)
+    attacked = {f"{a}{d}": 7 for a in ("P2P", "DHTA") for d in ("", ", RetPur", ", blur")}
+    data = tiny.open_data()
+    assert states == {"database": len(data.ids("database")), "clean": 7, "RetPur": 7, "blur": 7} | attacked
+    encoder = HashingModule.load_from_checkpoint(tiny.hasher)
+    queries = data.test_dataloader()[1]
+    expected = {one: code for b in queries for one, code in zip(b.ids, encoder.encode(b.image), strict=True)}
+    for code, line in zip(codes, lines, strict=True):
+        if line[1] == "clean":
+            assert code.tolist() == expected[line[0]].tolist()
 
 
 def test_map_equals_brute_force_on_the_networks_codes(tiny: Tiny, done: Path):
