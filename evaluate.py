@@ -21,10 +21,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks import evaluation_callbacks
 from lightning_modules.evaluation.compose import compose
+from lightning_modules.evaluation.part import Part
 from lightning_modules.evaluation.plan import Cell, EvaluationPlan
 from lightning_modules.evaluation.preview import print_preview
 from lightning_modules.evaluation.runner import Evaluation
-from lightning_modules.evaluation.summary import write_summary
+from lightning_modules.evaluation.summary import write_part, write_summary
+from lightning_modules.processes import advise_on_lost_processes
 
 
 def make_parser() -> ArgumentParser:
@@ -34,9 +36,11 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="print what is stored and what is to come, compute nothing"
     )
+    parser.add_argument("--only", default="1/1", help="i/n: every n-th cell from the i-th, for machines with one store")
     parser.add_argument("--pictures", type=int, default=8, help="queries whose pictures are shown")
     parser.add_argument("--trainer.accelerator", type=str, default="auto")
     parser.add_argument("--trainer.devices", type=str, default="1", help="number of devices, or auto")
+    parser.add_argument("--trainer.num_nodes", type=int, default=1, help="machines of one run (torchrun, SLURM)")
     parser.add_argument("--trainer.strategy", type=str, default="auto", help="e.g. ddp")
     parser.add_class_arguments(EvaluationPlan, None)
     return parser
@@ -59,6 +63,7 @@ def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
         return Trainer(
             accelerator=options.accelerator,
             devices=devices,
+            num_nodes=options.num_nodes,
             strategy=options.strategy,
             logger=logger,
             callbacks=evaluation_callbacks(pictures) if cell else None,
@@ -79,14 +84,17 @@ def main(args: Sequence[str] | None = None) -> int:
     config = parser.parse_args(merge_configs(given))
     instances = parser.instantiate_classes(config)
     fields = {name: getattr(instances, name) for name in EvaluationPlan.__dataclass_fields__}
-    plan = EvaluationPlan(**fields)
+    plan, part = EvaluationPlan(**fields), Part.parse(config.only)
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
     if config.dry_run:
-        print_preview(evaluation)
+        print_preview(evaluation, part)
         return 0
-    rows = evaluation.run()
-    command = "python evaluate.py " + shlex.join(given)
-    write_summary(evaluation, rows, command, config.pictures)
+    advise_on_lost_processes()
+    rows = evaluation.run(part)
+    if len(rows) < len(plan.cells()):
+        write_part(rows, len(plan.cells()))
+    else:
+        write_summary(evaluation, rows, "python evaluate.py " + shlex.join(given), config.pictures)
     return 1 if any("error" in row for row in rows) else 0
 
 

@@ -13,7 +13,7 @@ from lightning_modules.attacks.base import Knowledge
 from lightning_modules.evaluation.database import DatabaseEncoding
 from lightning_modules.evaluation.hashers import LoadedHasher
 from lightning_modules.evaluation.plan import EvaluationPlan
-from lightning_modules.evaluation.shards import shard_loader
+from lightning_modules.evaluation.shards import ShardSampler, busy_shards, shard_loader
 from lightning_modules.evaluation.store import Stage
 from lightning_modules.evaluation.texts import TextSide, make_text_side
 from lightning_modules.types import CodeBook
@@ -98,11 +98,12 @@ def make_context(plan: EvaluationPlan, hasher: LoadedHasher, trainer: Callable[[
 
 def encode_database(hasher: LoadedHasher, trainer: Callable[[], Trainer]) -> None:
     """Hash the database shard by shard; what is stored already is not computed again."""
-    stage = hasher.database_stage
-    if stage.missing():
-        runner = trainer()
-        loader = shard_loader(hasher.database_items, runner.global_rank, runner.world_size)
-        runner.test(DatabaseEncoding(hasher.encoder, stage), loader, verbose=False)
+    stage, items, runner = hasher.database_stage, hasher.database_items, trainer()
+    missing = stage.missing()
+    if missing or runner.world_size > 1:  # all processes run the loop, whatever other machines finish meanwhile
+        done = set(range(stage.count)).difference(missing)
+        sampler = ShardSampler(len(items), runner.global_rank, runner.world_size, done, busy_shards([stage]))
+        runner.test(DatabaseEncoding(hasher.encoder, stage), shard_loader(items, sampler), verbose=False)
         runner.strategy.barrier()
         stage.finish()
 

@@ -9,24 +9,26 @@ from torch import nn
 
 from lightning_modules.evaluation.estimate import StageEstimate, StageSize, estimate
 from lightning_modules.evaluation.hashers import DATABASE_SHARD, LoadedHasher
+from lightning_modules.evaluation.part import Part
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.runner import Evaluation
 
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def print_preview(evaluation: Evaluation) -> None:
-    """Print what is stored of every hasher and cell, and what the rest will take.
+def print_preview(evaluation: Evaluation, part: Part) -> None:
+    """Print what is stored of every hasher and every cell of a part, and what the rest will take.
 
     A stage that several cells share counts where it comes first. Seconds are those of one process.
     """
+    cells = part.of(evaluation.plan.cells())
     evaluation.load()
     seen: dict[str, StageEstimate] = {}
     for name, hasher in evaluation.hashers.items():
         _print_line(name, _new(evaluation, _shared_sizes(hasher), seen))
-    for cell in evaluation.plan.cells():
+    for cell in cells:
         _print_line(cell.slug, _new(evaluation, _cell_sizes(evaluation, cell), seen))
-    print(_summary(list(seen.values()), len(evaluation.plan.cells())))
+    print(_summary(list(seen.values()), len(cells)))
     print(f"memory: {_amount(_memory(evaluation))} a process for weights, codes and a shard; activations come on top")
 
 

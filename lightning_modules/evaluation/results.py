@@ -84,10 +84,11 @@ class ResultFiles:
 
     Args:
         folder: where they are written; files of an earlier run stay until the first cell is done.
+        name: another name than ``results``.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, name: str = "results") -> None:
+        self.folder, self.name = folder, name
         self.rows: list[dict[str, Any]] = []
 
     def add(self, row: dict[str, Any]) -> None:
@@ -96,16 +97,16 @@ class ResultFiles:
         self.rows.append(row)
         if not is_first_process():
             return
-        with (self.folder / "results.jsonl").open(mode) as file:
+        with (self.folder / f"{self.name}.jsonl").open(mode) as file:
             file.write(json.dumps(row) + "\n")
 
     def finish(self) -> None:
         """Write ``results.json``, replacing that of an earlier run in one step."""
         if not is_first_process():
             return
-        partial = self.folder / "results.json.partial"
+        partial = self.folder / f"{self.name}.json.partial"
         partial.write_text(json.dumps(self.rows, indent=1) + "\n")
-        os.replace(partial, self.folder / "results.json")
+        os.replace(partial, self.folder / f"{self.name}.json")
 
 
 def _distortion(figures: dict[str, Tensor]) -> dict[str, float | None]:

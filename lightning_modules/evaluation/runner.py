@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ from lightning_modules.evaluation.context import HasherContext, make_context
 from lightning_modules.evaluation.files import StoreFiles
 from lightning_modules.evaluation.hashers import LoadedHasher, cell_stages, load_for_evaluation
 from lightning_modules.evaluation.module import EvaluationModule
+from lightning_modules.evaluation.part import Part
 from lightning_modules.evaluation.plan import Cell, EvaluationPlan
 from lightning_modules.evaluation.results import ResultFiles, failure_row, result_row
-from lightning_modules.evaluation.shards import shard_loader
+from lightning_modules.evaluation.shards import ShardSampler, busy_shards, shard_loader
 from lightning_modules.evaluation.stages import CellStages
 from lightning_modules.evaluation.store import ArtifactStore
-from lightning_modules.processes import is_first_process
+from lightning_modules.processes import advise_on_failure, decided_by_first_process, is_first_process, process_count
 from lightning_modules.retrieval.metrics import apply_empty_policy, chance_average_precisions, mean_score
 
 TrainerFactory = Callable[[Cell | None], Trainer]
+WHOLE = Part()
 
 
 class Evaluation:
@@ -79,31 +81,65 @@ class Evaluation:
             "through": plan.through(cell.attack),
         }
 
-    def run(self) -> list[dict[str, Any]]:
-        """Evaluate every cell; a cell that fails is recorded and the others go on.
+    def run(self, part: Part = WHOLE) -> list[dict[str, Any]]:
+        """Evaluate cells; one that fails is recorded and the others go on.
+
+        Machines that share a store may take a part of the cells each. The one that ends last finds the stages of all
+        others in the store and goes on to the whole table.
+
+        Args:
+            part: which cells to evaluate.
 
         Returns:
-            the rows of ``results.json``, in the order of the plan.
+            the rows of all cells, in the order of the plan, which are also in ``results.json``; or, as long as other
+            machines are at work, those of the part.
+
+        Raises:
+            ValueError: more parts than cells.
         """
-        self.prepare()
-        files = ResultFiles(self.folder)
         cells = self.plan.cells()
+        own = part.of(cells)
+        self.prepare()
+        rows = self._rows(own, ResultFiles(self.folder, part.file_name), {})
+        others = [cell for cell in cells if cell not in rows]
+        if others and decided_by_first_process(self._are_stored(others)):
+            rows = self._rows(cells, ResultFiles(self.folder), rows)
+            self.modules = {cell: self.modules[cell] for cell in cells if cell in self.modules}
+        return list(rows.values())
+
+    def _are_stored(self, cells: Sequence[Cell]) -> bool:
+        return not any(stage.missing() for cell in cells for stage in self.stages(cell).filled)
+
+    def _rows(
+        self, cells: Sequence[Cell], files: ResultFiles, known: Mapping[Cell, dict[str, Any]]
+    ) -> dict[Cell, dict[str, Any]]:
+        """Evaluate cells, unless their row is known, and write the rows."""
+        rows = {}
         for number, cell in enumerate(cells, start=1):
-            self._say(f"[{number}/{len(cells)}] {cell.slug}")
-            try:
-                row = self._evaluate(cell)
-            except Exception as error:
-                row = failure_row(cell, error, self.plan.seed)
-                self._say(row["traceback"])
-            files.add(row)
+            if cell not in known:
+                self._say(f"[{number}/{len(cells)}] {cell.slug}")
+            rows[cell] = known[cell] if cell in known else self._row(cell)
+            files.add(rows[cell])
         files.finish()
-        return files.rows
+        return rows
+
+    def _row(self, cell: Cell) -> dict[str, Any]:
+        try:
+            return self._evaluate(cell)
+        except Exception as error:
+            if process_count() > 1:  # the others wait for this one, and cannot go on without it
+                advise_on_failure(cell.slug, error)
+                raise
+            row = failure_row(cell, error, self.plan.seed)
+            self._say(row["traceback"])
+            return row
 
     def _evaluate(self, cell: Cell) -> dict[str, Any]:
         module, context = self.module(cell), self.contexts[cell.hasher]
         trainer = self._trainer(cell)
-        loader = shard_loader(context.queries, trainer.global_rank, trainer.world_size)
-        trainer.test(module, loader, verbose=False)
+        count, busy = len(context.queries), busy_shards(module.stages)
+        sampler = ShardSampler(count, trainer.global_rank, trainer.world_size, busy=busy)
+        trainer.test(module, shard_loader(context.queries, sampler), verbose=False)
         trainer.strategy.barrier()
         if is_first_process():
             for stage in module.stages:

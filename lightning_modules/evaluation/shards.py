@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lightning_modules.evaluation.store import Stage
 from lightning_modules.types import Batch
 
 
@@ -41,26 +42,53 @@ class ShardDataset(Dataset[Shard]):
         return Shard(number, self.collate([self.items[row] for row in rows]))
 
 
-class RankSampler(Sampler[int]):
-    """Every ``world``-th shard, none twice: unlike DistributedSampler it repeats nothing to even out.
+class ShardSampler(Sampler[int]):
+    """The shards of one process: every ``world``-th, none twice, unlike DistributedSampler.
+
+    A shard that another process is computing comes later, so that machines that share a store work side by side.
 
     Args:
         count: number of shards.
         rank: this process.
         world: number of processes.
+        done: shards that are left out.
+        busy: returns the shards that other processes are computing.
     """
 
-    def __init__(self, count: int, rank: int = 0, world: int = 1) -> None:
-        self.shards = range(rank, count, world)
+    def __init__(
+        self,
+        count: int,
+        rank: int = 0,
+        world: int = 1,
+        done: Container[int] = (),
+        busy: Callable[[], set[int]] = set,
+    ) -> None:
+        self.shards = [shard for shard in range(rank, count, world) if shard not in done]
+        self._busy = busy
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.shards)
+        left = list(self.shards)
+        while left:
+            busy = self._busy()
+            shard = next((shard for shard in left if shard not in busy), left[0])
+            left.remove(shard)
+            yield shard
 
     def __len__(self) -> int:
         return len(self.shards)
 
 
-def shard_loader(dataset: ShardDataset, rank: int, world: int, num_workers: int = 0) -> DataLoader:
-    """Return a loader of this process's shards, one per step."""
-    sampler = RankSampler(len(dataset), rank, world)
-    return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=num_workers)
+def shard_loader(dataset: ShardDataset, sampler: ShardSampler) -> DataLoader:
+    """Return a loader of one process's shards, one per step."""
+    return DataLoader(dataset, batch_size=None, sampler=sampler)
+
+
+def busy_shards(stages: Iterable[Stage]) -> Callable[[], set[int]]:
+    """Return a function that tells which shards of any of these stages other processes are computing."""
+    left = list(stages)
+
+    def busy() -> set[int]:
+        left[:] = [stage for stage in left if stage.missing()]  # nobody computes what is finished
+        return set().union(*(stage.busy() for stage in left))
+
+    return busy

@@ -1,8 +1,8 @@
 """The artefact store: results of a stage under the hash of everything that they depend on.
 
 A stage is cut in shards of consecutive queries. Each shard is written in one step, the manifest comes last; a killed
-run goes on where it stopped, and several processes may fill one stage together. See :mod:`.files` for where a store can
-lie.
+run goes on where it stopped, and several processes on several machines may fill one stage together: whoever computes a
+shard claims it first. A store is a folder or any other place that fsspec knows.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lightning_modules.evaluation.claims import Claims
 from lightning_modules.evaluation.files import StoreFiles
 
 Tensors = dict[str, Tensor]
 HEADER = 4096  # bytes that a shard's header rarely exceeds
+POLLS = (0.1, 5.0)  # seconds between two looks at a shard that another process is computing: first, most
 COUNTED = ("images", "codes", "labels")  # tensors whose first dimension is that of the items
 
 
@@ -70,16 +72,17 @@ class Stage:
 
     Args:
         files: where they lie.
+        claims: who computes them.
         name: what the stage does.
         facts: what it depends on; their hash is the key.
         count: number of shards of the whole stage.
     """
 
-    def __init__(self, files: StoreFiles, name: str, facts: dict[str, Any], count: int) -> None:
+    def __init__(self, files: StoreFiles, claims: Claims, name: str, facts: dict[str, Any], count: int) -> None:
         self.name, self.facts, self.count = name, {"stage": name} | facts, count
         self.key = content_key(self.facts)
         self.folder = f"{name}/{self.key[:20]}"
-        self._files = files
+        self._files, self._claims = files, claims
 
     def path(self, shard: int) -> str:
         """Return the file of one shard, relative to the store."""
@@ -90,12 +93,33 @@ class Stage:
         there = self._files.names(self.folder)
         return [shard for shard in range(self.count) if self.path(shard).rpartition("/")[2] not in there]
 
+    def busy(self) -> set[int]:
+        """Return the shards that other processes are computing."""
+        held = self._claims.held(self.folder)
+        return {shard for shard in range(self.count) if self.path(shard) in held} if held else set()
+
     def shard(self, shard: int, compute: Callable[[], Tensors]) -> Tensors:
-        """Return a shard, computed and stored if it is not there; its run time is stored with it."""
+        """Return a shard, computed and stored if it is not there; its run time is stored with it.
+
+        If another process is computing it, wait for that; if that process dies, compute it here.
+        """
+        pause, longest = POLLS
+        while (stored := self._stored(shard)) is None:
+            with self._claims.claim(self.path(shard)) as ours:
+                if ours:
+                    stored = self._stored(shard)  # somebody may have finished it before the claim
+                    return self._compute(shard, compute) if stored is None else stored
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
+        return stored
+
+    def _stored(self, shard: int) -> Tensors | None:
         try:
             return self.load(shard)
         except FileNotFoundError:
-            pass
+            return None
+
+    def _compute(self, shard: int, compute: Callable[[], Tensors]) -> Tensors:
         start = time.perf_counter()
         tensors = {name: tensor.contiguous().cpu() for name, tensor in compute().items()}
         seconds = time.perf_counter() - start
@@ -148,6 +172,7 @@ class ArtifactStore:
 
     def __init__(self, address: str) -> None:
         self._files = StoreFiles(address)
+        self._claims = Claims(self._files)
 
     def check_writable(self) -> None:
         """Raise ValueError if nothing can be written there."""
@@ -155,7 +180,7 @@ class ArtifactStore:
 
     def stage(self, name: str, facts: dict[str, Any], count: int) -> Stage:
         """Return the stage ``name`` for these facts."""
-        return Stage(self._files, name, facts, count)
+        return Stage(self._files, self._claims, name, facts, count)
 
     def finished(self, name: str) -> Iterator[tuple[dict[str, Any], StageRecord]]:
         """Yield facts and record of every finished stage of this name."""

@@ -51,6 +51,16 @@ def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], comman
     print(f"tensorboard --logdir {evaluation.folder / 'tensorboard'} --samples_per_plugin images=100")
 
 
+@rank_zero_only
+def write_part(rows: Sequence[dict[str, Any]], total: int) -> None:
+    """Print the rows of one machine, and how the report of all ``total`` cells comes about."""
+    print(format_table(rows))
+    print(
+        f"{len(rows)} of {total} cells; the rest is missing in the store. Who ends last writes the report, or later "
+        "evaluate.py without --only."
+    )
+
+
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
     """Lay out rows for a terminal."""
     shown = [name for name in DIRECTIONS if any(name in row for row in rows)]
