@@ -2,6 +2,9 @@
 
 Every cell (data set x hasher x attack x defence) is one ``Trainer.test`` over cached stages. A killed run
 goes on where it stopped. Results, report and TensorBoard logs are written below the plan's ``output``.
+
+``python evaluate.py export --config PLAN --hasher NAME --out FOLDER`` writes the database of one hasher of a plan for
+other systems: packed codes, ids and metadata.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks import evaluation_callbacks
 from lightning_modules.evaluation.compose import compose
+from lightning_modules.evaluation.export import Format, chosen_formats, export_hasher
 from lightning_modules.evaluation.part import Part
 from lightning_modules.evaluation.plan import Cell, EvaluationPlan
 from lightning_modules.evaluation.preview import print_preview
@@ -76,15 +81,44 @@ def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
     return make
 
 
+def export(args: Sequence[str]) -> int:
+    """Run the command ``export``; nothing of the plan but the hasher and its data set is made.
+
+    Raises:
+        ValueError: the plan has no such hasher.
+        ImportError: ``--formats`` names FAISS, which is not installed.
+    """
+    parser = make_parser()
+    parser.add_argument("--hasher", type=str, required=True, help="name of a hasher of the plan")
+    parser.add_argument("--out", type=str, required=True, help="folder that is written")
+    parser.add_argument("--formats", type=list[Format] | None, default=None, help="default: all that are installed")
+    config = parser.parse_args(merge_configs(args))
+    formats = chosen_formats(config.formats)
+    for axis in ("attacks", "defences", "surrogates", "adaptive", "exclude", "transfer"):
+        config[axis] = [] if axis in ("exclude", "transfer") else {}
+    plan = EvaluationPlan(**_fields(parser.instantiate_classes(config)))
+    if config.hasher not in plan.hashers:
+        raise ValueError(f"hasher {config.hasher!r}: the plan has {sorted(plan.hashers)}")
+    entry = plan.hashers[config.hasher]
+    plan = replace(plan, hashers={config.hasher: entry}, datasets={entry.dataset: plan.datasets[entry.dataset]})
+    evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), 0))
+    export_hasher(evaluation, config.hasher, Path(config.out), formats)
+    return 0
+
+
+def _fields(instances: Namespace) -> dict[str, Any]:
+    return {name: getattr(instances, name) for name in EvaluationPlan.__dataclass_fields__}
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 1 if a cell failed."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the same greeting for every cell
     parser = make_parser()
     given = sys.argv[1:] if args is None else args
+    if list(given[:1]) == ["export"]:
+        return export(given[1:])
     config = parser.parse_args(merge_configs(given))
-    instances = parser.instantiate_classes(config)
-    fields = {name: getattr(instances, name) for name in EvaluationPlan.__dataclass_fields__}
-    plan, part = EvaluationPlan(**fields), Part.parse(config.only)
+    plan, part = EvaluationPlan(**_fields(parser.instantiate_classes(config))), Part.parse(config.only)
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
     if config.dry_run:
         print_preview(evaluation, part)

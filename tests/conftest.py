@@ -11,6 +11,9 @@ import torch
 import train
 from datamodules import Loading, Pixels, ScenesDataModule, SplitSizes
 from datamodules.text import TextFeatures
+from tests.postgres import postgres
+
+__all__ = ["postgres"]  # a fixture of every folder
 
 torch.set_num_threads(1)  # tiny tensors: threads only get in each other's way
 

@@ -7,6 +7,12 @@ from hypothesis import HealthCheck, given, settings
 
 from lightning_modules.retrieval.indexes import PgVectorIndex, ScanIndex
 
+
+@pytest.fixture(scope="module")
+def server(postgres):
+    return postgres.get_uri()
+
+
 TABLES = (f"table_{number}" for number in itertools.count())
 
 

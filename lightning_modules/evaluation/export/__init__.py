@@ -1,0 +1,6 @@
+"""Databases for systems outside the suite: Parquet, FAISS, rows for Milvus and for PostgreSQL with pgvector."""
+
+from lightning_modules.evaluation.export.items import ExportedItems, exported_items
+from lightning_modules.evaluation.export.writing import Format, chosen_formats, export_hasher
+
+__all__ = ["ExportedItems", "Format", "chosen_formats", "export_hasher", "exported_items"]
