@@ -7,6 +7,7 @@ from lightning_modules.defences.blur import GaussianBlur
 from lightning_modules.defences.jpeg import JPEG
 from lightning_modules.defences.median import MedianFilter
 from lightning_modules.defences.noise import GaussianNoise
+from lightning_modules.defences.purified import PurifiedEncoder, vote
 from lightning_modules.defences.resizing import Resizing
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "GaussianNoise",
     "MedianFilter",
     "NoDefence",
+    "PurifiedEncoder",
     "Resizing",
+    "vote",
 ]

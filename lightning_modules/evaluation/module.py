@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_modules.attacks import Attack
 from lightning_modules.checks import round_to_8bit
-from lightning_modules.defences import Defence, DefendedEncoder
+from lightning_modules.defences import Defence, DefendedEncoder, vote
 from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.directions import DirectionScorer
 from lightning_modules.evaluation.distortions import DISTORTIONS, distortions
@@ -160,9 +160,7 @@ class EvaluationModule(LightningModule):
 
     @torch.no_grad()
     def _vote(self, paths: Tensor) -> Tensor:
-        """Return the sign of the mean over paths of continuous codes."""
-        encoder = self.encoder.eval()
-        return binarize(torch.stack([encoder(images) for images in paths]).mean(dim=0)).cpu()
+        return vote(self.encoder.eval(), paths).cpu()
 
     def rank(self, images: Tensor, depth: int) -> Tensor:
         """Return the positions ``(B, depth)`` (or all) that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
