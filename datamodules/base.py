@@ -130,7 +130,7 @@ class RetrievalDataModule(LightningDataModule):
         }
         missing = cache.missing(np.unique(np.concatenate(wanted[stage])))
         for batch in tqdm(self._pictures(missing), "image features", disable=not len(missing), leave=False):
-            cache.write(missing[batch.index.numpy()], extract(batch.image))
+            cache.write(missing[batch.index.numpy()], extract(batch.to("cpu").image))
         self._image_features = cache
 
     def _pictures(self, rows: np.ndarray) -> DataLoader:
@@ -229,7 +229,7 @@ class RetrievalDataModule(LightningDataModule):
         return RetrievalDataset(self.source, rows, self._resize, self._text, self._cache, self._image_features)
 
     def collate(self, items: list[Item]) -> Batch:
-        """Stack items of :meth:`dataset` to a batch."""
+        """Stack items of :meth:`dataset` to a batch, images as uint8."""
         return collate(items)
 
     def train_dataloader(self) -> DataLoader:

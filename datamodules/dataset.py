@@ -90,12 +90,12 @@ class RetrievalDataset(Dataset[Item]):
 
 
 def collate(items: list[Item]) -> Batch:
-    """Stack items to a Batch; images become float32 in [0, 1] here and nowhere else."""
+    """Stack items to a Batch of uint8 images, which :meth:`Batch.to` makes float."""
     captions = tuple(item.caption for item in items if item.caption is not None)
     # Decoders write pixel by pixel (channels last); a batch in the same order is filled in one straight pass.
-    images = torch.empty((len(items), *items[0].image.shape), memory_format=torch.channels_last)
+    images = torch.empty((len(items), *items[0].image.shape), dtype=torch.uint8, memory_format=torch.channels_last)
     for place, item in zip(images, items, strict=True):
-        torch.div(item.image, 255, out=place)
+        place.copy_(item.image)
     return Batch(
         image=images,
         label=torch.stack([item.label for item in items]),

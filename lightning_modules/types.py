@@ -23,13 +23,19 @@ def binarize(codes: Tensor) -> Tensor:
     return (codes >= 0).to(torch.int8).mul_(2).sub_(1)
 
 
+def as_float(images: Tensor) -> Tensor:
+    """Return 8-bit images as float32 in [0, 1], of any shape; images that are float stay as they are."""
+    return images if images.is_floating_point() else images.float().div_(255)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some items of one split.
 
     Attributes:
         image: float32 ``(B, 3, H, W)`` in [0, 1], RGB; empty, ``(B, 3, 0, 0)``, where ``features`` stand in for it.
-            Normalisation happens inside the encoders only.
+            Normalisation happens inside the encoders only. A data loader yields uint8, a quarter of the bytes between
+            processes and devices; :meth:`to`, which Lightning calls, makes it float.
         label: uint8 ``(B, C)`` multi-hot in {0, 1}.
         index: int64 ``(B,)``, the item's position in its split (what code memories are addressed by).
         ids: ``B`` stable sample ids; all randomness of a sample is seeded by its id, never by its position.
@@ -50,8 +56,9 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """Return the batch with every tensor on ``device`` (Lightning's transfer hook calls this)."""
-        return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        """Return the batch with every tensor on ``device``, images as float (Lightning's transfer hook calls this)."""
+        moved = self._map_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return replace(moved, image=as_float(moved.image))
 
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory (called by ``DataLoader(pin_memory=True)``)."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.hashing.backbones import Backbone
+from lightning_modules.types import as_float
 
 
 class HashEncoder(nn.Module):
@@ -41,7 +42,7 @@ class HashEncoder(nn.Module):
         """Encode a batch.
 
         Args:
-            inputs: for images float ``(B, 3, H, W)`` in [0, 1], for texts features ``(B, d)``.
+            inputs: for images float ``(B, 3, H, W)`` in [0, 1] or uint8, for texts features ``(B, d)``.
             alpha: slope of the tanh.
 
         Returns:
@@ -51,7 +52,7 @@ class HashEncoder(nn.Module):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Compute float32 ``(B, K)`` codes before the tanh: what a loss relaxes in its own way."""
-        return self.logits_of(self.backbone(inputs))
+        return self.logits_of(self.backbone(as_float(inputs)))
 
     def logits_of(self, features: Tensor) -> Tensor:
         """Compute what :meth:`logits` does from features ``(B, D)`` of the backbone."""

@@ -14,7 +14,7 @@ from lightning_modules.hashing.backbones import Backbone
 from lightning_modules.hashing.directions import Direction, DirectionScores, check_directions
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.mlp import FrozenBackbone
-from lightning_modules.types import Batch, binarize
+from lightning_modules.types import Batch, as_float, binarize
 
 
 class Role(IntEnum):
@@ -69,14 +69,15 @@ class HashingNetwork(LightningModule):
         """Hash images.
 
         Args:
-            images: float ``(B, 3, H, W)`` in [0, 1].
+            images: float ``(B, 3, H, W)`` in [0, 1], or uint8.
 
         Returns:
             int8 ``(B, K)`` in {-1, +1}.
 
         Raises:
-            ValueError: images of another shape, dtype or range.
+            ValueError: images of another shape or range.
         """
+        images = as_float(images)
         check_images(images)
         return self._hash("image", images)
 

@@ -97,15 +97,17 @@ def test_a_batch_is_what_the_source_holds(make):
             assert batch.label.numpy().tolist() == module.source.labels[rows].tolist()
             assert torch.equal(batch.label, module.labels(split)[batch.index])
             assert batch.image.shape == (len(batch), 3, 6, 6)
-            assert torch.equal(batch.image[:, 0, 0, 0], torch.tensor(rows, dtype=torch.float32) / 255)
+            assert torch.equal(batch.image[:, 0, 0, 0], torch.tensor(rows, dtype=torch.uint8))
             assert batch.text is None
             assert batch.captions is None
             start += len(batch)
 
 
-def test_images_are_float_from_0_to_1(make, memory):
+def test_images_are_bytes_until_they_reach_a_device(make, memory):
     module = make(memory(count=256), query=10, val=0, train=None, database=None)
-    images = torch.cat([batch.image for loader in module.test_dataloader() for batch in loader])
+    batches = [batch for loader in module.test_dataloader() for batch in loader]
+    assert {batch.image.dtype for batch in batches} == {torch.uint8}
+    images = torch.cat([batch.to("cpu").to("cpu").image for batch in batches])  # twice is once
     assert images.dtype == torch.float32
     assert sorted(images[:, 0, 0, 0].mul(255).round().int().tolist()) == list(range(256))
     assert images.min() == 0

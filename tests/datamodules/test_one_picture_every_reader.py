@@ -37,8 +37,8 @@ def picture(photograph, encode):
 
 @pytest.fixture
 def expected(picture):
-    """Decoded and resized on its own, as float in [0, 1]."""
-    return Resize(PIXELS)(decode(picture, "picture"))[None].float() / 255
+    """Decoded and resized on its own."""
+    return Resize(PIXELS)(decode(picture, "picture"))[None]
 
 
 def read(source, cache=None):

@@ -165,7 +165,6 @@ def test_a_foreign_checkpoint_is_refused(trained, tmp_path):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "divide uint8 by 255"),
         (torch.full((1, 3, 2, 2), torch.nan), "NaN"),
         (torch.full((1, 3, 2, 2), 255.0), "255"),
         (torch.full((1, 3, 2, 2), -1.0), "expected \\[0, 1\\]"),
@@ -176,6 +175,11 @@ def test_a_foreign_checkpoint_is_refused(trained, tmp_path):
 def test_encode_refuses_what_is_no_picture(trained, images, message):
     with pytest.raises(ValueError, match=message):
         trained[0].encode(images)
+
+
+def test_encode_takes_bytes_as_shares_of_255(trained):
+    images = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert trained[0].encode(images).equal(trained[0].encode(images.double().div(255).float()))
 
 
 def test_encode_evaluates_and_restores_the_mode(trained):

@@ -79,7 +79,7 @@ class AttackTraining(LightningModule):
         """Hash a whole split with the victim, in its order: float ``(N, K)`` in {-1, +1}."""
         loader = self.data.loader.over(self.data.dataset(split))
         shown = tqdm(loader, desc=f"codes of {split}", leave=False, disable=not is_first_process())
-        return torch.cat([binarize(self.victim(batch.image.to(self.device))).float() for batch in shown])
+        return torch.cat([binarize(self.victim(batch.to(self.device).image)).float() for batch in shown])
 
     def facts(self, attack: str, image_size: int | None = None, **options: Any) -> AttackFacts:
         """Say what an exported attack fits."""

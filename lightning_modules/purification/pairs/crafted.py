@@ -68,7 +68,7 @@ class CraftedPairs(PairSource):
         with torch.no_grad():
             loader = data.train_dataloader()
             for batch in tqdm(loader, "hashing the training split", disable=not is_first_process(), leave=False):
-                codes[batch.index] = binarize(encoder(batch.image.to(device))).cpu()
+                codes[batch.index] = binarize(encoder(batch.to(device).image)).cpu()
         self._open = encoder, CodeBook(codes, labels, ids)
 
     def attacked(self, batch: Batch, choice: Tensor, epoch: int) -> Tensor:

@@ -37,7 +37,7 @@ def test_the_folder_is_the_attack(tiny: Tiny, trained, prototype):
     data, attack = tiny.open_data(), ProSGAN(str(trained.trained_folder))
     attack.check(VictimFacts(8, tuple(data.class_names), 16))
     assert attack.facts.victim == trained.model.victim_digest
-    batch = next(iter(data.test_dataloader()[1]))
+    batch = next(iter(data.test_dataloader()[1])).to("cpu")
     target = data.labels("database")[: len(batch)]
     goal = attack.aim(target, batch.ids, None, seed=0)
     with torch.no_grad():
@@ -80,7 +80,7 @@ class Spy:
 def test_every_step_reaches_its_network_only_and_d_learns_every_third_time(tiny: Tiny, trained, monkeypatch):
     model, seen = trained.model, []
     model.zero_grad(set_to_none=True)
-    batch = next(iter(tiny.open_data().train_dataloader()))
+    batch = next(iter(tiny.open_data().train_dataloader())).to("cpu")
     monkeypatch.setattr(model, "optimizers", lambda: [Spy(model, n, seen) for n in ("generator", "discriminator")])
     monkeypatch.setattr(model, "manual_backward", lambda loss: loss.backward())
     monkeypatch.setattr(model, "log", lambda *_, **__: None)
@@ -98,7 +98,7 @@ def test_losses_are_the_published_sum(tiny: Tiny, trained, monkeypatch):
     """Both losses written once more, from what the networks give."""
     model, logged = trained.model, {}
     monkeypatch.setattr(model, "log", lambda name, value, **_: logged.update({name: float(value)}))
-    batch = next(iter(tiny.open_data().train_dataloader()))
+    batch = next(iter(tiny.open_data().train_dataloader())).to("cpu")
     (target,), x = model.targets(batch, "epoch-0"), 2 * batch.image - 1
     with torch.no_grad():
         prototype = model.prototype(target)
@@ -124,7 +124,7 @@ def test_losses_are_the_published_sum(tiny: Tiny, trained, monkeypatch):
 
 
 def test_targets_belong_to_seed_epoch_and_sample(tiny: Tiny, trained):
-    batch = next(iter(tiny.open_data().train_dataloader()))
+    batch = next(iter(tiny.open_data().train_dataloader())).to("cpu")
     (whole,) = trained.model.targets(batch, "epoch-3")
     parts = torch.cat([trained.model.targets(part, "epoch-3")[0] for _, part in batch.split(3)])
     assert torch.equal(whole, parts)

@@ -63,7 +63,7 @@ def test_the_folder_is_the_attack(tiny: Tiny, first, second):
     attack.check(VictimFacts(8, tuple(data.class_names), 16))
     assert torch.equal(attack.labels, first.model.table[0])
     assert torch.equal(attack.texts, first.model.table[1])
-    batch, target = next(iter(data.test_dataloader()[1])), attack.labels[:7]
+    batch, target = next(iter(data.test_dataloader()[1])).to("cpu"), attack.labels[:7]
     goal = attack.aim(target, batch.ids, None, seed=0)
     model = second.model
     assert not model.prototype.training

@@ -42,7 +42,7 @@ def test_budget(trained):
 @torch.no_grad()
 def test_codes_of_unseen_pictures_come_nearer(tiny: Tiny, trained):
     attack, victim = UniversalPerturbation(str(trained.trained_folder)), trained.model.victim
-    images = torch.cat([batch.image for batch in tiny.open_data().test_dataloader()[1]])
+    images = torch.cat([batch.to("cpu").image for batch in tiny.open_data().test_dataloader()[1]])
     gains = []
     for label in attack.labels:
         goal = attack.aim(label.expand(len(images), -1), ("q",) * len(images), None, seed=0)
@@ -54,7 +54,7 @@ def test_codes_of_unseen_pictures_come_nearer(tiny: Tiny, trained):
 def test_one_step_is_adam_on_every_target_by_itself(tiny: Tiny, trained, monkeypatch):
     """The gradient of a perturbation is that of its own loss, whatever the others are."""
     model = trained.model
-    batch = next(iter(tiny.open_data().train_dataloader()))
+    batch = next(iter(tiny.open_data().train_dataloader())).to("cpu")
     monkeypatch.setattr(model, "optimizers", lambda: torch.optim.SGD([model.deltas], lr=0.0))
     monkeypatch.setattr(model, "manual_backward", lambda loss: loss.backward())
     monkeypatch.setattr(model, "log", lambda *_, **__: None)

@@ -33,7 +33,7 @@ class Shifted(PairSource):
 def whole_split(data):
     """The training split as one batch, in its order."""
     dataset = data.dataset("train")
-    return data.collate([dataset[row] for row in range(len(dataset))])
+    return data.collate([dataset[row] for row in range(len(dataset))]).to("cpu")
 
 
 @pytest.fixture(scope="module")
