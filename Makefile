@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: setup demo cross cifar10 test test-all lint bench clean
+.PHONY: setup demo app cross cifar10 test test-all lint bench clean
 
 setup: $(READY)
 
@@ -37,6 +37,10 @@ RESNET := --config configs/tuned/small-resnet.yaml
 
 demo: $(DEMO)/hasher/done $(DEMO)/ddpm/model_index.json
 	$(BIN)/python evaluate.py --config configs/evaluation/demo.yaml
+
+# The search page on the demo's networks and store: http://127.0.0.1:7860
+app: $(DEMO)/hasher/done $(DEMO)/ddpm/model_index.json
+	$(BIN)/python -m app --config configs/evaluation/demo.yaml
 
 $(DEMO)/backbone.safetensors: | $(READY)
 	$(SCENES) --config configs/hashing/pretraining.yaml $(RESNET) --config configs/tuned/demo-pretraining.yaml

@@ -9,7 +9,6 @@ other systems: packed codes, ids and metadata.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shlex
 import sys
@@ -18,16 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser, Namespace
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks import evaluation_callbacks
-from lightning_modules.evaluation.compose import compose
+from lightning_modules.evaluation.arguments import add_plan, build_plan, merge_configs
 from lightning_modules.evaluation.export import Format, chosen_formats, export_hasher
 from lightning_modules.evaluation.part import Part
-from lightning_modules.evaluation.plan import Cell, EvaluationPlan
+from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.preview import print_preview
 from lightning_modules.evaluation.runner import Evaluation
 from lightning_modules.evaluation.summary import write_part, write_summary
@@ -37,7 +35,6 @@ from lightning_modules.processes import advise_on_lost_processes
 def make_parser() -> ArgumentParser:
     """Return the parser of the command line."""
     parser = ArgumentParser(prog="evaluate.py", description=__doc__)
-    parser.add_argument("--config", action="config", help="YAML of a plan; several are merged, and may include others")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what is stored and what is to come, compute nothing"
     )
@@ -47,16 +44,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--trainer.devices", type=str, default="1", help="number of devices, or auto")
     parser.add_argument("--trainer.num_nodes", type=int, default=1, help="machines of one run (torchrun, SLURM)")
     parser.add_argument("--trainer.strategy", type=str, default="auto", help="e.g. ddp")
-    parser.add_class_arguments(EvaluationPlan, None)
+    add_plan(parser)
     return parser
-
-
-def merge_configs(args: Sequence[str]) -> list[str]:
-    """Replace all ``--config FILE`` by one whose value is the merged plan."""
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", action="append", default=[])
-    found, rest = finder.parse_known_args(args)
-    return ["--config", yaml.safe_dump(compose(found.config), sort_keys=False), *rest] if found.config else rest
 
 
 def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
@@ -96,7 +85,7 @@ def export(args: Sequence[str]) -> int:
     formats = chosen_formats(config.formats)
     for axis in ("attacks", "defences", "surrogates", "adaptive", "exclude", "transfer"):
         config[axis] = [] if axis in ("exclude", "transfer") else {}
-    plan = EvaluationPlan(**_fields(parser.instantiate_classes(config)))
+    plan = build_plan(parser, config)
     if config.hasher not in plan.hashers:
         raise ValueError(f"hasher {config.hasher!r}: the plan has {sorted(plan.hashers)}")
     entry = plan.hashers[config.hasher]
@@ -104,10 +93,6 @@ def export(args: Sequence[str]) -> int:
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), 0))
     export_hasher(evaluation, config.hasher, Path(config.out), formats)
     return 0
-
-
-def _fields(instances: Namespace) -> dict[str, Any]:
-    return {name: getattr(instances, name) for name in EvaluationPlan.__dataclass_fields__}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -118,7 +103,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if list(given[:1]) == ["export"]:
         return export(given[1:])
     config = parser.parse_args(merge_configs(given))
-    plan, part = EvaluationPlan(**_fields(parser.instantiate_classes(config))), Part.parse(config.only)
+    plan, part = build_plan(parser, config), Part.parse(config.only)
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
     if config.dry_run:
         print_preview(evaluation, part)

@@ -6,6 +6,7 @@ import html
 import inspect
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -75,9 +76,8 @@ class RankedList:
 
     @property
     def count(self) -> str:
-        """What was found, in words: ``7 hit, 3 miss``."""
-        found = Counter(self.kinds)
-        return ", ".join(f"{found[kind]} {kind}" for kind in get_args(Kind) if found[kind])
+        """What was found, in words: ``7 hits, 3 misses``."""
+        return in_words(self.kinds)
 
 
 def retrieval_lists(module: Any, outputs: Any, row: int, depth: int = 10) -> Picture:
@@ -166,6 +166,13 @@ def purification_trajectory(defence: Any, attacked: Tensor, sample_id: str, colu
     spread = np.linspace(0, len(seen) - 1, min(columns, len(seen))).round().astype(int)
     chain = [((seen[i] + 1) / 2).clamp(0, 1).mul(255).round().to(torch.uint8) for i in spread]
     return trajectory([as_picture(image) for image in (attacked, *chain)])
+
+
+def in_words(kinds: Sequence[Kind]) -> str:
+    """Count what was found: ``7 hits, 3 misses``."""
+    found, plural = Counter(kinds), {"hit": "hits", "target": "targets", "both": "both", "miss": "misses"}
+    counts = ((found[kind], kind) for kind in get_args(Kind) if found[kind])
+    return ", ".join(f"{count} {kind if count == 1 else plural[kind]}" for count, kind in counts)
 
 
 def kind_of(label: Tensor, true: Tensor, target: Tensor) -> Kind:

@@ -30,6 +30,7 @@ LIGHTNING_FILES = {
     "evaluation.hashers": "loads LightningModules",
     "evaluation.preview": "asks an evaluation what is left",
     "evaluation.runner": "runs a Trainer per cell",
+    "evaluation.arguments": "reads plans",
     "evaluation.plan": "plans name LightningDataModules",
     "evaluation.results": "writes what LightningModules measured, from the first process",
     "evaluation.summary": "reports a finished evaluation, from the first process",
@@ -53,7 +54,7 @@ EXTRA = {
     "datamodules.inspection": ("lightning_modules.retrieval", "lightning_modules.pictures"),
 }
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-OURS = {"lightning_modules", "datamodules", "callbacks", "train", "evaluate"}
+OURS = {"lightning_modules", "datamodules", "callbacks", "app", "train", "evaluate"}
 
 
 def module_name(path):
@@ -145,6 +146,7 @@ def test_galleries_import_pictures_only():
                 "lightning_modules.configurable",
             ],
         ),
+        ("app", ["app", "lightning_modules", "datamodules", "lightning"]),
         (
             "callbacks",
             [
@@ -171,3 +173,10 @@ def test_only_the_command_line_imports_the_inspection():
 def test_nothing_imports_the_entry_points():
     for name, others in IMPORTS.items():
         assert not others & {"train", "evaluate"}, name
+        assert inside(name, "app") or not any(inside(other, "app") for other in others), name
+
+
+def test_only_the_page_of_the_app_needs_gradio():
+    users = {name for name, others in IMPORTS.items() if any(inside(other, "gradio") for other in others)}
+    assert users == {"app.page"}
+    assert {name for name, others in IMPORTS.items() if "app.page" in others} == {"app.__main__"}

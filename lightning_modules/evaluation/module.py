@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_modules.attacks import Attack
 from lightning_modules.checks import round_to_8bit
-from lightning_modules.defences import Defence, DefendedEncoder, vote
+from lightning_modules.defences import Defence
 from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.directions import DirectionScorer
 from lightning_modules.evaluation.distortions import DISTORTIONS, distortions
@@ -20,6 +20,7 @@ from lightning_modules.evaluation.per_query import PerQuery
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.shards import Shard
 from lightning_modules.evaluation.stages import codes_stage
+from lightning_modules.evaluation.treatment import attacked_encoder, craft, defend, hash_paths
 from lightning_modules.retrieval.metrics import (
     DistanceHistograms,
     apply_empty_policy,
@@ -27,7 +28,7 @@ from lightning_modules.retrieval.metrics import (
     expected_average_precisions,
     top_n,
 )
-from lightning_modules.types import Batch, CodeBook, binarize
+from lightning_modules.types import Batch, CodeBook
 
 FIGURES = ("map", "t_map", "anchor_map", "anchor_t_map", "defended_mse", *DISTORTIONS)
 CURVES = ("precision", "recall", "retrieved")  # within each Hamming radius 0..K
@@ -95,14 +96,14 @@ class EvaluationModule(LightningModule):
 
     def outputs(self, shard: Shard) -> QueryOutputs:
         """Attack, defend and hash one shard; what is stored already is read."""
-        number, batch = shard
+        number, batch = shard.number, shard.batch.to(self.device)
         target = self.context.target_rows(batch.index)
         if not self.targeted:
             target = torch.zeros_like(target)
         attacked, anchor = self._attacked(number, batch, target)
         defended = self._defended(number, batch, attacked)
-        codes = self.codes_stage.shard(number, lambda: {"codes": self._vote(defended)})["codes"]
-        clean = self.clean_stage.shard(number, lambda: {"codes": self._vote(batch.image[None])})["codes"]
+        codes = self.codes_stage.shard(number, lambda: {"codes": hash_paths(self.encoder, defended)})["codes"]
+        clean = self.clean_stage.shard(number, lambda: {"codes": hash_paths(self.encoder, batch.image[None])})["codes"]
         return QueryOutputs(
             ids=batch.ids,
             original=round_to_8bit(batch.image).cpu(),
@@ -120,24 +121,16 @@ class EvaluationModule(LightningModule):
             return batch.image, None
         attack, source = self.attack, self.source
 
-        def craft() -> dict[str, Tensor]:
+        def compute() -> dict[str, Tensor]:
             label = target if attack.targeted else batch.label.cpu()
             known, text = source.known(attack.knowledge), source.target_text(batch.index)
-            if text is None:
-                goal = attack.aim(label, batch.ids, known, self.seed)
-            else:
-                goal = attack.aim_at_items(label, text, batch.ids, known, self.seed)
-            images = attack(batch.image, goal, self._attacked_encoder(batch))
-            anchor = {} if goal.code is None else {"anchor": goal.code}
-            return {"images": round_to_8bit(images)} | anchor
+            through = None if self.surrogate is None else (self.surrogate, self.draws)
+            victim = attacked_encoder(self.source_encoder, through, batch.ids)
+            images, anchor = craft(attack, victim, batch.image, label, text, batch.ids, known, self.seed)
+            return {"images": images} | ({} if anchor is None else {"anchor": anchor})
 
-        stored = self.attack_stage.shard(number, craft)
+        stored = self.attack_stage.shard(number, compute)
         return stored["images"].to(self.device).float() / 255, stored.get("anchor")
-
-    def _attacked_encoder(self, batch: Batch) -> nn.Module:
-        if self.surrogate is None:
-            return self.source_encoder
-        return DefendedEncoder(self.surrogate, self.source_encoder, batch.ids, self.draws)
 
     def _defended(self, number: int, batch: Batch, attacked: Tensor) -> Tensor:
         """Return the defended images of every path, float ``(n_paths, B, 3, H, W)`` in [0, 1]."""
@@ -145,22 +138,13 @@ class EvaluationModule(LightningModule):
             return attacked[None]
         defence = self.defence
 
-        @torch.no_grad()
-        def defend() -> dict[str, Tensor]:
-            paths = round_to_8bit(defence.paths(attacked, batch.ids))
+        def compute() -> dict[str, Tensor]:
+            paths = defend(defence, attacked, batch.ids)
             return {"images": paths[0]} | ({"paths": paths[1:]} if len(paths) > 1 else {})
 
-        stored = self.defence_stage.shard(number, defend)
+        stored = self.defence_stage.shard(number, compute)
         paths = [stored["images"][None], stored["paths"]] if "paths" in stored else [stored["images"][None]]
         return torch.cat(paths).to(self.device).float() / 255
-
-    @torch.no_grad()
-    def _encode(self, images: Tensor) -> Tensor:
-        return binarize(self.encoder.eval()(images)).cpu()
-
-    @torch.no_grad()
-    def _vote(self, paths: Tensor) -> Tensor:
-        return vote(self.encoder.eval(), paths).cpu()
 
     def rank(self, images: Tensor, depth: int) -> Tensor:
         """Return the positions ``(B, depth)`` (or all) that uint8 images ``(B, 3, H, W)`` retrieve, best first."""
@@ -177,7 +161,7 @@ class EvaluationModule(LightningModule):
         return self._rank(images, self.context.text.database, depth)
 
     def _rank(self, images: Tensor, database: CodeBook, depth: int) -> Tensor:
-        codes = self._encode(images.to(self.device).float() / 255)
+        codes = hash_paths(self.encoder, images.to(self.device)[None].float() / 255)
         return top_n(codes, database.codes, min(depth, len(database)))[0]
 
     def _score(self, batch: Batch, outputs: QueryOutputs) -> None:

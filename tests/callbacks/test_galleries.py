@@ -7,6 +7,7 @@ from lightning_modules.defences import GaussianBlur, NoDefence
 from lightning_modules.galleries import (
     as_picture,
     can_be_watched,
+    in_words,
     purification_trajectory,
     ranked_lists,
     retrieval_lists,
@@ -39,6 +40,7 @@ def test_every_list_is_counted_in_words():
     found = ranked_lists(StubModule(), make_outputs("abc"), 0, depth=3)
     assert [one.state for one in found] == ["original", "attacked", "defended"]
     assert {one.count for one in found} == {"1 hit, 1 target, 1 both"}
+    assert in_words(["miss", "hit", "miss", "both", "both", "hit"]) == "2 hits, 2 both, 2 misses"
 
 
 def test_only_some_defences_can_be_watched():

@@ -12,8 +12,8 @@ import evaluate
 from lightning_modules.attacks import IterativeCodeAttack
 from lightning_modules.defences import DefendedEncoder, GaussianBlur, GaussianNoise
 from lightning_modules.evaluation.compose import compose
-from lightning_modules.evaluation.module import EvaluationModule
 from lightning_modules.evaluation.plan import AdaptiveEntry, EvaluationPlan
+from lightning_modules.evaluation.treatment import hash_paths
 from tests.conftest import CONFIGS, Tiny, evaluation_arguments
 
 SURROGATE = """
@@ -122,5 +122,5 @@ def test_attack_side_and_defence_side_are_two_axes():
 
 def test_the_vote_is_over_codes_of_paths():
     codes = torch.tensor([[[0.9, -0.1]], [[-0.2, -0.2]], [[-0.3, 0.9]]])
-    vote = EvaluationModule._vote(type("M", (), {"encoder": torch.nn.Identity()})(), codes)
-    assert vote.tolist() == [[1, 1]]  # by sum, where a majority of signs would say [-1, -1]
+    voted = hash_paths(torch.nn.Identity(), codes)
+    assert voted.tolist() == [[1, 1]]  # by sum, where a majority of signs would say [-1, -1]
