@@ -41,7 +41,7 @@ LIGHTNING_FILES = {
 }
 # Lower layers never import higher ones; packages of one layer never import each other.
 LAYERS = (
-    ("types", "checks", "randomness", "configurable", "digests", "augmentation", "pictures", "processes"),
+    ("types", "checks", "randomness", "configurable", "digests", "hub", "augmentation", "pictures", "processes"),
     ("galleries", "retrieval"),
     ("hashing",),
     ("attacks", "defences"),

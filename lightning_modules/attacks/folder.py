@@ -60,13 +60,18 @@ def save_folder(folder: str | Path, facts: AttackFacts, tensors: Mapping[str, Te
     partial.mkdir(parents=True)
     try:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial / WEIGHTS)
-        config = {"format": FORMAT} | asdict(facts)
-        (partial / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_config(partial, facts)
         if target.exists():
             shutil.rmtree(target)
         partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_config(folder: Path, facts: AttackFacts) -> None:
+    """Write ``config.json`` into a folder that is there."""
+    config = {"format": FORMAT} | asdict(facts)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load_folder(folder: str | Path, attack: str) -> tuple[AttackFacts, dict[str, Tensor]]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from lightning_modules.attacks.base import Attack, Knowledge, VictimFacts
-from lightning_modules.attacks.folder import AttackFacts, load_folder
+from lightning_modules.attacks.folder import WEIGHTS, AttackFacts, load_folder, write_config
 from lightning_modules.attacks.networks import PrototypeNet
 from lightning_modules.digests import digest_of_weights
+from lightning_modules.hub import HubModel
 from lightning_modules.types import AttackGoal, CodeBook, binarize
 
 
-class TrainedAttack(Attack):
+class TrainedAttack(Attack, HubModel):
     """An attack that was trained against a hasher; it refuses a victim that it does not fit.
 
     Args:
@@ -68,6 +71,23 @@ class TrainedAttack(Attack):
         """Stay in eval mode: the attack is trained already."""
         del mode
         return super().train(False)
+
+    def card_facts(self) -> dict[str, Any]:
+        """Return what the attack fits; see :meth:`HubModel.card_facts`."""
+        facts = self.facts
+        found = {"kind": "attack", "method": facts.attack, "data set": facts.dataset or "not known"}
+        return found | {"bits": facts.num_bits, "classes": facts.num_classes, "image size": facts.image_size}
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_config(save_directory, self.facts)
+        source, target = Path(self.folder) / WEIGHTS, save_directory / WEIGHTS
+        if source.resolve() != target.resolve():
+            shutil.copyfile(source, target)
+
+    @classmethod
+    def load_pretrained(cls, folder: Path, **options: Any) -> Self:
+        """Read the folder of a trained attack; see :meth:`HubModel.load_pretrained`."""
+        return cls(str(folder), **options)
 
     def fingerprint(self) -> str:
         """Identify the result: options and weights, not the place they were loaded from."""

@@ -35,6 +35,15 @@ class Backbone(nn.Module, Configurable, ABC):
         """The spec without pretrained weights: what a checkpoint stores, as it brings weights of its own."""
         return self.spec
 
+    @property
+    def input_width(self) -> int | None:
+        """Width of the inputs, of a backbone that is told it by ``set_up``; None for others."""
+        return None
+
+    def set_up(self, width: int) -> None:
+        """Make the layers for inputs of this width, in a backbone that needs it."""
+        del width
+
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs, for images float ``(B, 3, H, W)`` in [0, 1], to features ``(B, D)``."""

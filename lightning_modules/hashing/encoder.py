@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any, Self
+
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lightning_modules.configurable import build
 from lightning_modules.hashing.backbones import Backbone
+from lightning_modules.hub import HubModel
 from lightning_modules.types import as_float
 
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
-class HashEncoder(nn.Module):
+
+class HashEncoder(nn.Module, HubModel):
     """A backbone with a hashing layer: ``tanh(alpha * (W f + b))``.
 
     The sign of a code does not depend on ``alpha > 0``; attacks lower it to keep gradients alive. A hashing loss
@@ -57,6 +67,44 @@ class HashEncoder(nn.Module):
     def logits_of(self, features: Tensor) -> Tensor:
         """Compute what :meth:`logits` does from features ``(B, D)`` of the backbone."""
         return self.norm(self.hash_layer(features).float())
+
+    def card_facts(self) -> dict[str, Any]:
+        """Return bits and backbone; see :meth:`HubModel.card_facts`."""
+        spec = self.backbone.architecture
+        name = spec["init_args"].get("name", spec["class_path"].rpartition(".")[2])
+        return {"kind": "hashing network", "bits": self.num_bits, "backbone": name}
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        config = {
+            "format": 1,
+            "backbone": self.backbone.architecture,
+            "num_bits": self.num_bits,
+            "batch_norm": isinstance(self.norm, BitNorm),
+            "input_width": self.backbone.input_width,
+        }
+        (save_directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        save_file(state, save_directory / WEIGHTS)
+
+    @classmethod
+    def load_pretrained(cls, folder: Path, **options: Any) -> Self:
+        """Read an encoder, frozen and in eval mode; see :meth:`HubModel.load_pretrained`."""
+        try:
+            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            backbone = build(config["backbone"], Backbone)  # type: ignore[type-abstract]
+            if config["input_width"] is not None:
+                backbone.set_up(config["input_width"])
+            encoder = cls(backbone, config["num_bits"], config["batch_norm"], **options)
+            encoder.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder}: {CONFIG} and {WEIGHTS} of a hashing network are expected, as save_pretrained writes them "
+                f"({type(error).__name__}: {str(error).splitlines()[0]})"
+            ) from error
+        for name, tensor in encoder.state_dict().items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{folder / WEIGHTS}: weight {name!r} holds NaN or infinite values")
+        return encoder.eval().requires_grad_(False)
 
 
 class BitNorm(nn.BatchNorm1d):

@@ -63,6 +63,12 @@ class TextMLP(Backbone):
         self.num_features, self.hash_init_std = hidden[-1], hash_init_std
         layers([1, *hidden], batch_norm, dropout)  # refuses impossible options now
 
+    @property
+    def input_width(self) -> int | None:
+        """Width of the text features; None before :meth:`set_up`."""
+        body = getattr(self, "body", None)
+        return None if body is None else int(body[0].in_features)
+
     def set_up(self, width: int) -> None:
         """Make the layers for text features of this width; layers that are there stay.
 

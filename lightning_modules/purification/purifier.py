@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, Self, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from lightning_modules.checks import check_images
 from lightning_modules.defences.base import Defence
 from lightning_modules.digests import digest_of_weights
+from lightning_modules.hub import HubModel
 from lightning_modules.purification.denoiser import Diffusion
 from lightning_modules.purification.guidance import Metric
 from lightning_modules.purification.network import FittingBatches, NetworkCall, Precision
@@ -26,6 +28,7 @@ from lightning_modules.purification.options import (
 )
 from lightning_modules.purification.samplers import pull_per_scale
 from lightning_modules.purification.sampling import Observer, guidance_scale, guided_reverse_chain
+from lightning_modules.purification.saving import read_options, save_diffusion, write_options
 from lightning_modules.purification.schedule import DiffusionSchedule, Variance, trailing_steps
 from lightning_modules.purification.sizing import Sizing, fit
 from lightning_modules.randomness import SampleNoise, content_ids
@@ -34,7 +37,7 @@ from lightning_modules.randomness import SampleNoise, content_ids
 SAME_RESULT = ("model", "batch_size", "channels_last", "compile")
 
 
-class DiffusionPurifier(Defence):
+class DiffusionPurifier(Defence, HubModel):
     """Guided diffusion purification (RetPur, section 3; guidance of GDMP, arXiv 2205.14969).
 
     A query is noised for ``purify_steps`` steps and denoised by a pretrained DDPM; every step is guided by
@@ -131,6 +134,7 @@ class DiffusionPurifier(Defence):
             rounds=rounds,
             overnoise=overnoise,
         )
+        self._betas = diffusion.schedule.betas
         full = diffusion.schedule if respacing is None else diffusion.schedule.respace(respacing)
         self.schedule, self.calls = _chain(full, purify_steps, calls, timesteps, overnoise)
         if n_paths < 1:
@@ -145,9 +149,34 @@ class DiffusionPurifier(Defence):
         self._batches, self._largest = FittingBatches(batch_size), 0
 
     @classmethod
-    def from_pretrained(cls, path: str, **options: Any) -> DiffusionPurifier:
-        """Load a purifier from a Hub id or folder; ``options`` are the constructor's."""
-        return cls(path, **options)
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+        """Load a purifier from a Hub id or folder: a diffusers DDPM, or what ``save_pretrained`` wrote.
+
+        Args:
+            pretrained_model_name_or_path: Hub id or folder; diffusers downloads what it needs of the former.
+            **options: the constructor's; they override those that were saved.
+
+        Raises:
+            ValueError: as the constructor does, or the saved options are damaged.
+        """
+        name = str(pretrained_model_name_or_path)
+        return cls(name, **read_options(name) | options)
+
+    @classmethod
+    def load_pretrained(cls, folder: Path, **options: Any) -> Self:
+        """Read a folder; see :meth:`from_pretrained`."""
+        return cls.from_pretrained(folder, **options)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_diffusion(self.denoiser, self._betas, save_directory)
+        kept = {name: value for name, value in self.spec["init_args"].items() if name not in SAME_RESULT}
+        write_options(save_directory, kept)
+
+    def card_facts(self) -> dict[str, Any]:
+        """Return the options that change a result; see :meth:`HubModel.card_facts`."""
+        names = ("purify_steps", "scale", "pull", "metric", "sampler", "calls")
+        options = {name: self.spec["init_args"][name] for name in names}
+        return {"kind": "purifier", "method": "guided diffusion purification", **options}
 
     def forward(
         self,
