@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.checks import check_images, round_to_8bit
 from lightning_modules.defences.base import Defence
-from lightning_modules.types import binarize
+from lightning_modules.types import as_float, binarize
 
 
 def vote(encoder: Callable[[Tensor], Tensor], paths: Tensor) -> Tensor:
@@ -47,15 +47,16 @@ class PurifiedEncoder(nn.Module):
         """Purify and hash.
 
         Args:
-            images: float ``(B, 3, H, W)`` in [0, 1].
+            images: float ``(B, 3, H, W)`` in [0, 1], or uint8.
             ids: sample ids, which seed the purification; default: a digest of each image.
 
         Returns:
             int8 ``(B, K)`` in {-1, +1}.
 
         Raises:
-            ValueError: images of another shape, dtype or range.
+            ValueError: images of another shape or range.
         """
+        images = as_float(images)
         check_images(images)
         paths = round_to_8bit(self.defence.paths(images, ids))
         return vote(self.encoder, paths.to(images.dtype) / 255)

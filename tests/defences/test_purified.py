@@ -58,8 +58,13 @@ def test_the_code_is_the_vote_over_paths_of_rounded_images(n_paths):
 def test_images_are_checked_and_nothing_is_trained():
     purified = PurifiedEncoder(Jitter(), nn.Sequential(nn.Dropout(), Projection())).train()
     assert not any(module.training for module in purified.modules())
-    with pytest.raises(ValueError, match="expected float in"):
-        purified(pictures().mul(255).to(torch.uint8))
+    with pytest.raises(ValueError, match="normalisation is the encoder's"):
+        purified(pictures() * 255)
+
+
+def test_bytes_are_images_too():
+    purified, images = PurifiedEncoder(Jitter(), Projection()), pictures().mul(255).to(torch.uint8)
+    assert torch.equal(purified(images, "abcd"), purified(images.float() / 255, "abcd"))
 
 
 def test_the_encoder_is_exported_saved_and_loaded_for_any_batch(tmp_path):
@@ -83,7 +88,7 @@ def test_the_readme_shows_what_runs(tiny, tmp_path, monkeypatch):
     lines = [line for line in block.splitlines() if line.strip()]
     assert len(lines) <= 12
     encoder, data = HashingModule.load_from_checkpoint(tiny.hasher).image_encoder, tiny.open_data()
-    batch = next(iter(data.test_dataloader()[0]))
+    batch = next(iter(data.test_dataloader()[0])).to("cpu")
     purifier = DiffusionPurifier.from_pretrained(str(tiny.ddpm), purify_steps=2, metric="mse")
     codes = PurifiedEncoder(purifier, encoder)(batch.image)
     index = ScanIndex(8)
