@@ -74,7 +74,7 @@ def export(args: Sequence[str]) -> int:
     """Run the command ``export``; nothing of the plan but the hasher and its data set is made.
 
     Raises:
-        ValueError: the plan has no such hasher.
+        ValueError: the plan has no such hasher, or an option of evaluations alone.
         ImportError: ``--formats`` names FAISS, which is not installed.
     """
     parser = make_parser()
@@ -82,6 +82,8 @@ def export(args: Sequence[str]) -> int:
     parser.add_argument("--out", type=str, required=True, help="folder that is written")
     parser.add_argument("--formats", type=list[Format] | None, default=None, help="default: all that are installed")
     config = parser.parse_args(merge_configs(args))
+    if config.dry_run or config.only != parser.get_default("only"):
+        raise ValueError("export writes one whole database: it takes neither --dry-run nor --only")
     formats = chosen_formats(config.formats)
     for axis in ("attacks", "defences", "surrogates", "adaptive", "exclude", "transfer"):
         config[axis] = [] if axis in ("exclude", "transfer") else {}

@@ -129,6 +129,9 @@ def test_wrong_names_are_refused_before_any_work(tiny, tmp_path):
     arguments = [*evaluation_arguments(tiny, tmp_path / "output"), "--out", str(tmp_path / "out")]
     with pytest.raises(ValueError, match=r"hasher 'CSQ': the plan has \['DPSH'\]"):
         evaluate.main(["export", *arguments, "--hasher", "CSQ"])
+    for option in (["--dry-run"], ["--only", "1/2"]):
+        with pytest.raises(ValueError, match="takes neither --dry-run nor --only"):
+            evaluate.main(["export", *arguments, "--hasher", "DPSH", *option])
     with pytest.raises(SystemExit):
         evaluate.main(["export", *arguments, "--hasher", "DPSH", "--formats", "[pickle]"])
     assert not (tmp_path / "out").exists()
