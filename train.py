@@ -8,6 +8,8 @@ from typing import Any
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from lightning_modules.arguments import nulls_as_configs
+
 
 class SaveRunConfig(SaveConfigCallback):
     """Keeps the configuration of a run in its folder; a prediction has none, and would leave it where it was called."""
@@ -47,6 +49,8 @@ def main(args: ArgsType = None, run: bool = True) -> RetPurCLI:
         args: arguments in place of those of the process.
         run: False only builds the objects that a configuration (without sub-command) describes.
     """
+    if args is None:
+        sys.argv[1:] = nulls_as_configs(sys.argv[1:])  # Lightning warns of arguments that are handed over beside these
     options: dict[str, Any] = {"overwrite": True}
     return RetPurCLI(
         model_class=LightningModule,
@@ -56,7 +60,7 @@ def main(args: ArgsType = None, run: bool = True) -> RetPurCLI:
         seed_everything_default=0,
         save_config_callback=SaveRunConfig,
         save_config_kwargs=options,
-        args=args,
+        args=nulls_as_configs(args) if isinstance(args, list) else args,
         run=run,
     )
 

@@ -41,7 +41,18 @@ LIGHTNING_FILES = {
 }
 # Lower layers never import higher ones; packages of one layer never import each other.
 LAYERS = (
-    ("types", "checks", "randomness", "configurable", "digests", "hub", "augmentation", "pictures", "processes"),
+    (
+        "arguments",
+        "types",
+        "checks",
+        "randomness",
+        "configurable",
+        "digests",
+        "hub",
+        "augmentation",
+        "pictures",
+        "processes",
+    ),
     ("galleries", "retrieval"),
     ("hashing",),
     ("attacks", "defences"),

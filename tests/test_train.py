@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 import train
+from lightning_modules.arguments import nulls_as_configs
 from lightning_modules.hashing import HashingModule
 from tests.conftest import CONF, CONFIGS, Tiny, fit
 
@@ -28,12 +29,12 @@ TUNED = {
 }
 
 
-def parse(capsys: pytest.CaptureFixture[str], *fragments: str) -> dict:
+def parse(capsys: pytest.CaptureFixture[str], *fragments: str, extra: tuple[str, ...] = ()) -> dict:
     """Parse and print a composition; nothing is built or run."""
     files = ["trainer/default.yaml", *fragments]
     args = ["fit", *(part for file in files for part in ("--config", str(CONFIGS / file)))]
     with pytest.raises(SystemExit):
-        train.main([*args, "--print_config"])
+        train.main([*args, *extra, "--print_config"])
     return yaml.safe_load(capsys.readouterr().out)
 
 
@@ -47,6 +48,37 @@ def test_every_fragment_is_tested():
 def test_every_documented_composition_parses(name, data, capsys):
     config = parse(capsys, f"data/{data.name}", *TUNED[name], f"tuned/{name}")
     assert config["model"]["class_path"].startswith("lightning_modules.")
+
+
+@pytest.mark.parametrize("null", [["null"], ["~"], "=null"])
+def test_null_on_the_command_line_is_null(null, capsys):
+    option = "--data.init_args.splits.train"
+    given = [option + null] if isinstance(null, str) else [option, *null]
+    fragments = ("data/scenes.yaml", "backbone/vgg11.yaml", "hashing/dpsh.yaml")
+    config = parse(capsys, *fragments, extra=(f"{option}=17", *given, "--data.init_args.splits.val=9"))
+    splits = config["data"]["init_args"]["splits"]
+    assert (splits["train"], splits["val"]) == (None, 9)
+
+
+def test_a_file_replaces_the_whole_unet_and_a_flag_one_key_of_it(capsys, tmp_path):
+    fragments = ("data/scenes.yaml", "purification/ddpm-small.yaml")
+    whole = parse(capsys, *fragments)["model"]["init_args"]["unet"]
+    assert len(whole) > 1
+    (tmp_path / "own.yaml").write_text("model: {init_args: {unet: {sample_size: 8}}}")
+    assert parse(capsys, *fragments, str(tmp_path / "own.yaml"))["model"]["init_args"]["unet"] == {"sample_size": 8}
+    flag = parse(capsys, *fragments, extra=("--model.init_args.unet.sample_size=8",))
+    assert flag["model"]["init_args"]["unet"] == whole | {"sample_size": 8}
+
+
+def test_other_arguments_are_left_as_they_are():
+    args = ["fit", "--a.init_args.b", "nullable", "--a.init_args.c=none", "--trainer.callbacks.init_args.d", "null"]
+    args += ["--e", "null", "null", "--f.init_args.g"]
+    assert nulls_as_configs(args) == args
+    assert nulls_as_configs(["--a.init_args.b.c", "null", "--d"]) == [
+        "--config",
+        "{a: {init_args: {b: {c: null}}}}",
+        "--d",
+    ]
 
 
 @pytest.mark.parametrize("method", METHODS)

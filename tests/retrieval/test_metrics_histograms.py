@@ -11,6 +11,7 @@ from lightning_modules.retrieval.metrics import (
     distance_histograms,
     pack_codes,
     pack_labels,
+    packing,
 )
 
 
@@ -89,6 +90,16 @@ def test_small_buffers_do_not_matter(monkeypatch, bits, classes):
     for size in (1, 1 << 9, 1 << 11, 1 << 14):  # one item at a time, parts of the database, several queries at once
         monkeypatch.setattr(counting, "_BUFFER", size)
         assert_equal(distance_histograms(*data), *expected)
+
+
+@pytest.mark.parametrize(("bits", "classes"), [(32, 21), (48, 70)])
+def test_parts_of_packing_do_not_matter(monkeypatch, bits, classes):
+    monkeypatch.setattr(packing, "_ROWS", 10)
+    data = make_data(7, 61, bits, classes)
+    assert_equal(distance_histograms(*data), *count_in_loops(*data))
+    data[2][42, 3] = 0
+    with pytest.raises(ValueError, match="database codes must be -1 or"):
+        distance_histograms(*data)
 
 
 def test_threads_of_torch_are_left_as_they_were():

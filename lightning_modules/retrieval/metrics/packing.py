@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_ROWS = 1 << 18  # rows checked or packed at once: what they need for it beside the result does not grow with a database
+
 
 @dataclass(frozen=True)
 class PackedBits:
@@ -195,10 +197,14 @@ def pack_bits(bits: Tensor) -> PackedBits:
     width = bits.shape[1]
     word = np.dtype(np.uint32 if width <= 32 else np.uint64)
     count = -(-width // (8 * word.itemsize))
-    padded = np.zeros((len(bits), count * 8 * word.itemsize), np.bool_)  # whole words pack several times as fast
-    np.greater(bits.cpu().numpy(), 0, out=padded[:, :width])  # NumPy starts no threads for so little work
-    words = np.packbits(padded).view(word).reshape(len(bits), count)
-    return PackedBits(np.ascontiguousarray(words.T), width)
+    words = np.empty((count, len(bits)), word)
+    padded = np.zeros((min(_ROWS, len(bits)), count * 8 * word.itemsize), np.bool_)
+    for start in range(0, len(bits), _ROWS):
+        part = bits[start : start + _ROWS].cpu().numpy()
+        own = padded[: len(part)]
+        np.greater(part, 0, out=own[:, :width])  # NumPy starts no threads for so little work
+        words[:, start : start + len(part)] = np.packbits(own).view(word).reshape(len(part), count).T
+    return PackedBits(words, width)
 
 
 def _check_matrix(values: Tensor, name: str, columns: str) -> None:
@@ -212,5 +218,9 @@ def _find_other(values: Tensor, first: int, second: int) -> float | None:
         values = values.float()
     # On the CPU NumPy is ten times faster here, as it starts no threads for so little work.
     entries: Any = values.detach().numpy() if values.device.type == "cpu" else values
-    wrong = (entries != first) & (entries != second)
-    return entries[wrong][0].item() if wrong.any() else None
+    for start in range(0, len(entries), _ROWS):
+        part = entries[start : start + _ROWS]
+        wrong = (part != first) & (part != second)
+        if wrong.any():
+            return part[wrong][0].item()
+    return None
