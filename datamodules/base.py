@@ -107,14 +107,36 @@ class RetrievalDataModule(LightningDataModule):
     def use_features(self, extract: Callable[[Tensor], Tensor], width: int, extractor: str, stage: str) -> None:
         """Let features of a frozen extractor stand in for the pictures in every loader made from now on.
 
-        They are computed once and kept in ``cache_dir/features`` under what the pictures and the extractor are;
+        Args:
+            extract: see :meth:`keep_features`.
+            width: see there.
+            extractor: see there.
+            stage: ``fit``, ``validate`` or ``test``: whose items are needed.
+
+        Raises:
+            DataError: the features cannot be kept there.
+        """
+        validated = (self.rows("val"), self._ranked_in_validation())
+        wanted = {
+            "fit": (self.rows("train"), *validated),
+            "validate": validated,
+            "test": (self.rows("database"), self.rows("query")),
+        }
+        self._image_features = self.keep_features(extract, width, extractor, np.concatenate(wanted[stage]))
+
+    def keep_features(
+        self, extract: Callable[[Tensor], Tensor], width: int, extractor: str, rows: np.ndarray
+    ) -> FeatureCache:
+        """Return what a frozen extractor makes of some pictures.
+
+        Features are computed once and kept in ``cache_dir/features`` under what the pictures and the extractor are;
         a killed run goes on where it stopped.
 
         Args:
             extract: maps images float ``(B, 3, H, W)`` in [0, 1] to features ``(B, width)``.
             width: of a feature vector.
             extractor: digest of its weights and options.
-            stage: ``fit``, ``validate`` or ``test``: whose items are needed.
+            rows: rows of the source that are needed.
 
         Raises:
             DataError: the features cannot be kept there.
@@ -122,16 +144,10 @@ class RetrievalDataModule(LightningDataModule):
         source = self.source
         key = hashlib.sha256(f"{self._pictures_digest(source)}{extractor}".encode()).hexdigest()
         cache = FeatureCache(self.cache_dir / "features" / f"{source.name}-{key[:16]}.npy", len(source.ids), width)
-        validated = (self.rows("val"), self._ranked_in_validation())
-        wanted = {
-            "fit": (self.rows("train"), *validated),
-            "validate": validated,
-            "test": (self.rows("database"), self.rows("query")),
-        }
-        missing = cache.missing(np.unique(np.concatenate(wanted[stage])))
+        missing = cache.missing(np.unique(rows))
         for batch in tqdm(self._pictures(missing), "image features", disable=not len(missing), leave=False):
             cache.write(missing[batch.index.numpy()], extract(batch.to("cpu").image))
-        self._image_features = cache
+        return cache
 
     def _pictures(self, rows: np.ndarray) -> DataLoader:
         return self.loader.over(RetrievalDataset(self.source, rows, self._resize, cache=self._cache))

@@ -26,6 +26,7 @@ TUNED = {
     "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
     "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
     "demo-ddpm.yaml": ["purification/ddpm-small.yaml"],
+    "photographs-ddpm.yaml": ["purification/ddpm-small.yaml"],
 }
 
 

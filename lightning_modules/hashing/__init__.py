@@ -4,6 +4,7 @@ from lightning_modules.hashing.backbones import Backbone, TimmBackbone
 from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder, load_hasher
 from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
+from lightning_modules.hashing.frozen import hash_kept_features
 from lightning_modules.hashing.losses import (
     DADH,
     DGCPN,
@@ -48,6 +49,7 @@ __all__ = [
     "TextMLP",
     "TimmBackbone",
     "digest_of_hasher",
+    "hash_kept_features",
     "load_encoder",
     "load_hasher",
 ]

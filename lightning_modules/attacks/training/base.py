@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lightning_modules.attacks.folder import AttackFacts
-from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_encoder
+from lightning_modules.hashing import HashEncoder, digest_of_hasher, hash_kept_features, load_encoder
 from lightning_modules.processes import is_first_process
 from lightning_modules.types import binarize
 
@@ -77,6 +77,9 @@ class AttackTraining(LightningModule):
     @torch.no_grad()
     def encode_split(self, split: str) -> Tensor:
         """Hash a whole split with the victim, in its order: float ``(N, K)`` in {-1, +1}."""
+        kept = hash_kept_features(self.victim, self.data, split)
+        if kept is not None:
+            return kept.float().to(self.device)
         loader = self.data.loader.over(self.data.dataset(split))
         shown = tqdm(loader, desc=f"codes of {split}", leave=False, disable=not is_first_process())
         return torch.cat([binarize(self.victim(batch.to(self.device).image)).float() for batch in shown])
