@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
-.PHONY: setup demo app cross cifar10 test test-all lint bench clean
+.PHONY: setup demo app cross cifar10 small test test-all lint bench clean
 
 setup: $(READY)
 
@@ -71,6 +71,33 @@ $(PHOTOS)/hasher/done: | $(READY)
 
 $(PHOTOS)/ddpm/model_index.json: | $(READY)
 	$(CIFAR) --config configs/purification/ddpm-small.yaml --config configs/tuned/cifar10-ddpm.yaml
+
+# Every hashing method on CIFAR-10 at 32 px without outside weights: a small backbone trained as a classifier, then the
+# methods from it (CIBHash, which is to see no labels, from nothing), then the table.
+SMALL := runs/cifar10-small
+METHODS := dpsh dph_l2 dph_priority dsh hashnet csq orthohash greedyhash
+LENGTHS := $(foreach m,dpsh dph_l2 csq,$(m)-16 $(m)-64)
+method = $(CIFAR) --config configs/hashing/$(1).yaml $(RESNET) --config configs/tuned/cifar10-small.yaml \
+    --trainer.logger.init_args.save_dir $(@D)
+
+small: $(foreach m,$(METHODS) $(LENGTHS) cibhash,$(SMALL)/$(m)/done)
+	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-small-methods.yaml --datasets.cifar10.init_args.path $(CIFAR10)
+
+$(SMALL)/backbone.safetensors: | $(READY)
+	$(CIFAR) --config configs/hashing/pretraining.yaml $(RESNET) --config configs/tuned/cifar10-small-pretraining.yaml
+
+$(METHODS:%=$(SMALL)/%/done): $(SMALL)/%/done: $(SMALL)/backbone.safetensors
+	$(call method,$*)
+	touch $@
+
+$(LENGTHS:%=$(SMALL)/%/done): $(SMALL)/%/done: $(SMALL)/backbone.safetensors
+	$(call method,$(firstword $(subst -, ,$*))) --model.init_args.num_bits $(lastword $(subst -, ,$*))
+	touch $@
+
+$(SMALL)/cibhash/done: | $(READY)
+	$(call method,cibhash) $(IMAGE).weights null --model.init_args.augmentation null --trainer.max_epochs 8 \
+	    --model.init_args.lr_scheduler.init_args.T_max 8 --trainer.check_val_every_n_epoch 8
+	touch $@
 
 # Images and texts in one Hamming space, on the scenes and their captions, after the demo.
 CROSS := $(SCENES) --config configs/text/bag-of-words.yaml

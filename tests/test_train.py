@@ -19,6 +19,8 @@ CROSS_MODAL = sorted(path.stem for path in (CONFIGS / "cross").glob("*.yaml"))
 TUNED = {
     "small-resnet.yaml": ["backbone/vgg11.yaml", "hashing/dpsh.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
+    "cifar10-small-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
+    "cifar10-small.yaml": ["hashing/cibhash.yaml", "tuned/small-resnet.yaml"],
     "frozen-head.yaml": ["backbone/frozen-efficientnet.yaml", "hashing/dpsh.yaml"],
     "cifar10-pros-gan-prototype.yaml": ["attack-training/pros-gan-prototype.yaml"],
     "cifar10-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
