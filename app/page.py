@@ -151,7 +151,7 @@ def _answer(desk: SearchDesk, asked: dict[str, Any]) -> list[Any]:
         )
         states = {state.name: state for state in desk.search(asked["hasher"], query, choice)}
     except ValueError as error:
-        raise gr.Error(str(error), duration=None) from error
+        raise gr.Error(str(error), duration=None, print_exception=False) from error
     clean = states["clean"]
     return [value for name in STATES for value in _shown(name, states.get(name), clean)]
 
