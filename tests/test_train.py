@@ -203,6 +203,13 @@ def test_fast_dev_run(tmp_path):
     assert cli.trainer.global_step == 1
 
 
+def test_an_epoch_without_validation_is_kept(tmp_path):
+    cli = fit("tiny-hasher.yaml", root=tmp_path, run="x", extra=("--trainer.check_val_every_n_epoch=3",))
+    assert cli.trainer.current_epoch == 1
+    assert "val/map" not in cli.trainer.callback_metrics
+    assert (tmp_path / "x/checkpoints/last.ckpt").exists()
+
+
 def test_resume_equals_uninterrupted(tmp_path):
     """Two epochs in one go and in two runs end with the same weights and the same code memory."""
     torch.use_deterministic_algorithms(True)
