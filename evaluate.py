@@ -27,6 +27,7 @@ from lightning_modules.evaluation.export import Format, chosen_formats, export_h
 from lightning_modules.evaluation.part import Part
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.preview import print_preview
+from lightning_modules.evaluation.requirements import describe, make, missing_requirements
 from lightning_modules.evaluation.runner import Evaluation
 from lightning_modules.evaluation.summary import write_part, write_summary
 from lightning_modules.processes import advise_on_lost_processes
@@ -35,6 +36,7 @@ from lightning_modules.processes import advise_on_lost_processes
 def make_parser() -> ArgumentParser:
     """Return the parser of the command line."""
     parser = ArgumentParser(prog="evaluate.py", description=__doc__)
+    parser.add_argument("--train-missing", action="store_true", help="first run the commands of what is missing")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what is stored and what is to come, compute nothing"
     )
@@ -105,6 +107,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if list(given[:1]) == ["export"]:
         return export(given[1:])
     config = parser.parse_args(merge_configs(given))
+    if missing := missing_requirements(config.as_dict()):
+        if not config.train_missing:
+            sys.exit(describe(missing))
+        make(missing)
     plan, part = build_plan(parser, config), Part.parse(config.only)
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
     if config.dry_run:

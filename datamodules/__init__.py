@@ -10,6 +10,7 @@ from datamodules.mixed_folder import MixedFolderDataModule
 from datamodules.scenes.module import ScenesDataModule
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SplitSizes
+from datamodules.stand_in import StandIn
 from datamodules.table import TableDataModule
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "RetrievalDataModule",
     "ScenesDataModule",
     "SplitSizes",
+    "StandIn",
     "TableDataModule",
 ]

@@ -6,7 +6,8 @@
         include: ../data/cifar10.yaml#data                 # one key of a fragment
         init_args: {splits: {query: 500}}                  # what stands beside it wins
 
-Paths are relative to the file that names them. Mappings are merged key by key, all else is replaced.
+Paths are relative to the file that names them. Mappings are merged key by key, all else is replaced; where another
+``class_path`` wins, the ``init_args`` of the old one go.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def merge(base: Any, over: Any) -> Any:
     """Merge ``over`` into ``base``: mappings key by key, anything else is replaced by ``over``."""
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
+    if "class_path" in over and "class_path" in base and over["class_path"] != base["class_path"]:
+        base = {key: value for key, value in base.items() if key != "init_args"}
     return base | {key: merge(base[key], value) if key in base else value for key, value in over.items()}
 
 

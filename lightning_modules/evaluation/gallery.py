@@ -29,7 +29,7 @@ def report_pictures(
     examples: list[RetrievalExample] = []
     chain: Picture | None = None
     for cell, module in evaluation.modules.items():
-        if cell.defence != defence_name or (cell.attack == CLEAN and plan.attacks):
+        if cell.defence != defence_name or (cell.attack == CLEAN and plan.attack_names):
             continue
         if cell.source_hasher != cell.hasher:
             continue  # its pictures are those of its source

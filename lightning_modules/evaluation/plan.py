@@ -9,6 +9,7 @@ from lightning import LightningDataModule
 
 from lightning_modules.attacks import Attack
 from lightning_modules.defences import Defence
+from lightning_modules.evaluation.paper import PaperReference
 from lightning_modules.retrieval.targets import Exclusion, TargetPool
 
 CLEAN = "none"
@@ -48,10 +49,12 @@ class HasherEntry:
     Attributes:
         dataset: name of the data set that it was trained on.
         checkpoint: checkpoint written by ``train.py fit``.
+        attacks: attacks that were trained against this hasher, by name; hashers may share names, and with them rows.
     """
 
     dataset: str
     checkpoint: str
+    attacks: dict[str, Attack] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,10 @@ class EvaluationPlan:
         cutoff: k of two more forms of MAP and T-MAP: of the first k ranks (``map_top50``), and of the first k hits
             wherever they rank (``map_hits50``; 50 is TA-DCH's "MAP"). None scores whole rankings only.
         summary: one sentence for the head of the report.
+        paper: which printed figures the rows stand for; they are set beside ours.
+        notes: what a reader must know of the plan's choices, by title: facts of the report.
+        training: what makes the files that the plan names: path to the arguments of the Python interpreter, in order.
+        files: where the files come from that nothing makes, by path.
     """
 
     name: str
@@ -128,9 +135,13 @@ class EvaluationPlan:
     cutoff: int | None = None
     summary: str = ""
     store: str | None = None
+    paper: PaperReference | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+    training: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for axis in (self.attacks, self.defences, self.adaptive):
+        for axis in (self.attack_names, self.defences, self.adaptive):
             if CLEAN in axis:
                 raise ValueError(f"{CLEAN!r} is reserved for the row without attack or defence; rename the entry")
         self._check_adaptive()
@@ -139,7 +150,7 @@ class EvaluationPlan:
                 raise ValueError(f"hasher {name!r} names data set {hasher.dataset!r}, found {sorted(self.datasets)}")
         for pair in self.exclude:
             attack, _, defence = pair.partition("/")
-            if attack not in {CLEAN, *self.attacks, *self.adaptive} or defence not in {CLEAN, *self.defences}:
+            if attack not in {CLEAN, *self.attack_names, *self.adaptive} or defence not in {CLEAN, *self.defences}:
                 raise ValueError(f"exclude {pair!r}: expected attack/defence, by the names given in the plan")
         self.sources()  # refuses a wrong pair now
         if self.split not in ("query", "val", "train"):
@@ -150,9 +161,12 @@ class EvaluationPlan:
             raise ValueError(f"cutoff={self.cutoff}: expected at least 1")
 
     def _check_adaptive(self) -> None:
-        twice = sorted(set(self.defences) & set(self.surrogates)) or sorted(set(self.attacks) & set(self.adaptive))
+        twice = sorted(set(self.defences) & set(self.surrogates)) or sorted(set(self.attack_names) & set(self.adaptive))
         if twice:
             raise ValueError(f"{twice[0]!r} names two things: a surrogate is no defence, an adaptive row no attack")
+        for name, hasher in self.hashers.items():
+            if both := sorted(set(hasher.attacks) & set(self.attacks)):
+                raise ValueError(f"attack {both[0]!r} stands in attacks and again for hasher {name!r}: rename one")
         for name, entry in self.adaptive.items():
             if entry.attack not in self.attacks:
                 raise ValueError(f"adaptive {name!r} names attack {entry.attack!r}, found {sorted(self.attacks)}")
@@ -162,9 +176,16 @@ class EvaluationPlan:
             if entry.draws < 1:
                 raise ValueError(f"adaptive {name!r}: draws={entry.draws}, expected at least 1")
 
-    def attack(self, name: str) -> Attack | None:
-        """Return the attack of a row, None for clean queries."""
-        return self.attacks.get(self.adaptive[name].attack if name in self.adaptive else name)
+    @property
+    def attack_names(self) -> list[str]:
+        """Names of all attacks: those on every hasher, then those that were trained against one."""
+        trained = (name for hasher in self.hashers.values() for name in hasher.attacks)
+        return list(dict.fromkeys((*self.attacks, *trained)))
+
+    def attack(self, name: str, hasher: str) -> Attack | None:
+        """Return the attack of a row on a hasher, None for clean queries."""
+        every = {**self.attacks, **self.hashers[hasher].attacks}
+        return every.get(self.adaptive[name].attack if name in self.adaptive else name)
 
     def through(self, name: str) -> tuple[Defence, int] | None:
         """Return what the gradients of a row's attack run through, and how often; None for an oblivious attack."""
@@ -201,8 +222,9 @@ class EvaluationPlan:
         return [
             Cell(hasher.dataset, name, source, attack, defence)
             for name, hasher in self.hashers.items()
-            for attack in (CLEAN, *self.attacks, *self.adaptive)
+            for attack in (CLEAN, *self.attack_names, *self.adaptive)
             for source in ([name] if attack == CLEAN else [name, *sources[name]])
+            if attack == CLEAN or self.attack(attack, source) is not None
             for defence in (CLEAN, *self.defences)
             if f"{attack}/{defence}" not in self.exclude
         ]

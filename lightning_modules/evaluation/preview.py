@@ -104,7 +104,8 @@ def _memory(evaluation: Evaluation) -> int:
     """Count weights, code books (codes, labels and their packed forms) and a shard of pictures in float32."""
     plan, hashers = evaluation.plan, list(evaluation.hashers.values())
     networks: list[nn.Module] = [hasher.module for hasher in hashers]
-    networks += [*plan.attacks.values(), *plan.defences.values(), *plan.surrogates.values()]
+    trained = [attack for hasher in plan.hashers.values() for attack in hasher.attacks.values()]
+    networks += [*plan.attacks.values(), *trained, *plan.defences.values(), *plan.surrogates.values()]
     tensors = chain.from_iterable(chain(network.parameters(), network.buffers()) for network in networks)
     weights = {id(tensor): tensor.numel() * tensor.element_size() for tensor in tensors}
     books = sum(9 * (h.encoder.num_bits + h.data.num_classes) * h.database_items.total // 8 for h in hashers)

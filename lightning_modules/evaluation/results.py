@@ -23,7 +23,7 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
 
     Args:
         module: after its test loop.
-        chance: ``map`` and ``t_map`` of a random ranking.
+        chance: ``map``, ``t_map`` and their other conventions of a random ranking.
         seed: the evaluation's seed.
 
     Returns:
@@ -40,7 +40,9 @@ def result_row(module: EvaluationModule, chance: dict[str, float], seed: int) ->
     row = as_row(module.cell)
     for name in ("map", "t_map"):
         row |= _with_interval(name, figures[name], seed)
-        row[f"chance_{name}"] = None if row[name] is None else chance[name]
+    for name, value in chance.items():
+        unmeant = name.startswith("t_map") and row["t_map"] is None
+        row[f"chance_{name}"] = None if unmeant else value
     for name in ("anchor_map", "anchor_t_map"):
         row[name] = _mean_or_none(figures[name])
     for name in module.scorer.names:

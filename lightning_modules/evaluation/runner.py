@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import Trainer
 
+from lightning_modules.evaluation.chance import chance_levels
 from lightning_modules.evaluation.context import HasherContext, make_context
 from lightning_modules.evaluation.files import StoreFiles
 from lightning_modules.evaluation.hashers import LoadedHasher, cell_stages, load_for_evaluation
@@ -19,7 +20,6 @@ from lightning_modules.evaluation.shards import ShardSampler, busy_shards, shard
 from lightning_modules.evaluation.stages import CellStages
 from lightning_modules.evaluation.store import ArtifactStore
 from lightning_modules.processes import advise_on_failure, decided_by_first_process, is_first_process, process_count
-from lightning_modules.retrieval.metrics import apply_empty_policy, chance_average_precisions, mean_score
 
 TrainerFactory = Callable[[Cell | None], Trainer]
 WHOLE = Part()
@@ -40,6 +40,7 @@ class Evaluation:
         self.hashers: dict[str, LoadedHasher] = {}
         self.contexts: dict[str, HasherContext] = {}
         self.modules: dict[Cell, EvaluationModule] = {}
+        self._chances: dict[str, dict[str, float]] = {}
 
     def load(self) -> None:
         """Set up data and load hashers; whatever is wrong with them is said before any work."""
@@ -50,7 +51,7 @@ class Evaluation:
             data = self.plan.datasets[hasher.dataset]
             self.hashers[name] = load_for_evaluation(self.plan, name, data, self.store)
         for cell in self.plan.cells():
-            attack = self.plan.attack(cell.attack)
+            attack = self.plan.attack(cell.attack, cell.source_hasher)
             if attack is not None:
                 attack.check(self.hashers[cell.source_hasher].victim_facts)
 
@@ -75,7 +76,7 @@ class Evaluation:
     def _parts(self, cell: Cell) -> dict[str, Any]:
         plan = self.plan
         return {
-            "attack": plan.attack(cell.attack),
+            "attack": plan.attack(cell.attack, cell.source_hasher),
             "defence": plan.defences.get(cell.defence),
             "seed": plan.seed,
             "through": plan.through(cell.attack),
@@ -153,9 +154,7 @@ class Evaluation:
             print(text, flush=True)
 
     def _chance(self, context: HasherContext) -> dict[str, float]:
-        labels = context.database.labels
-        asked = {"map": context.query_labels, "t_map": context.targets}
-        return {
-            name: mean_score(apply_empty_policy(chance_average_precisions(wanted, labels)))
-            for name, wanted in asked.items()
-        }
+        if context.name not in self._chances:
+            labels = context.query_labels, context.targets, context.database.labels
+            self._chances[context.name] = chance_levels(*labels, self.plan.cutoff)
+        return self._chances[context.name]

@@ -10,8 +10,10 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_modules.evaluation.gallery import report_pictures
+from lightning_modules.evaluation.paper import compare
 from lightning_modules.evaluation.projector import write_projector
 from lightning_modules.evaluation.report import Report, row_key, write_report
+from lightning_modules.evaluation.report.comparison import comparison_text
 from lightning_modules.evaluation.report.model import attack_label
 from lightning_modules.evaluation.runner import Evaluation
 
@@ -30,6 +32,12 @@ def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], comman
         pictures: queries whose pictures are shown.
     """
     print(format_table(rows))
+    reference = evaluation.plan.paper
+    comparisons = [] if reference is None else compare(rows, reference)
+    if comparisons:
+        print(f"\nBeside the paper, in percent:\n{comparison_text(comparisons)}\n")
+    for title, note in evaluation.plan.notes.items():
+        print(f"{title}: {note}")
     good = [row for row in rows if "error" not in row]
     if good:
         strips, retrieval, trajectory = report_pictures(evaluation, pictures)
@@ -44,6 +52,7 @@ def write_summary(evaluation: Evaluation, rows: Sequence[dict[str, Any]], comman
             trajectory=trajectory,
             facts=_facts(evaluation, command),
             summary=plan.summary,
+            comparisons=comparisons,
         )
         for path in write_report(report, evaluation.folder):
             print(path)
@@ -106,7 +115,7 @@ def _flips(evaluation: Evaluation, rows: Sequence[dict[str, Any]]) -> dict[Any, 
 
 def _facts(evaluation: Evaluation, command: str) -> dict[str, str]:
     plan = evaluation.plan
-    facts = {"Command": command}
+    facts = {"Command": command, **plan.notes}
     for name, module in plan.datasets.items():
         data: Any = module
         facts[f"Data {name}"] = (
@@ -115,7 +124,8 @@ def _facts(evaluation: Evaluation, command: str) -> dict[str, str]:
         )
     for name, context in evaluation.contexts.items():
         facts[f"Hasher {name}"] = f"{context.encoder.num_bits} bits, weights {context.digest[:16]}"
-    for kind, axis in (("Attack", plan.attacks), ("Defence", plan.defences)):
+    trained = {f"{a}, {h}": part for h, entry in plan.hashers.items() for a, part in entry.attacks.items()}
+    for kind, axis in (("Attack", {**plan.attacks, **trained}), ("Defence", plan.defences)):
         for name, part in axis.items():
             facts[f"{kind} {name}"] = f"{part.spec['class_path']} {part.spec['init_args']}"
     targets = plan.targets

@@ -22,6 +22,14 @@ def test_merge_goes_key_by_key_and_replaces_the_rest():
     }
 
 
+def test_another_class_does_not_inherit_options():
+    old = {"x": {"class_path": "A", "init_args": {"a": 1}, "name": "n"}}
+    assert merge(old, {"x": {"class_path": "B", "init_args": {"b": 2}}}) == {
+        "x": {"class_path": "B", "init_args": {"b": 2}, "name": "n"}
+    }
+    assert merge(old, {"x": {"class_path": "A", "init_args": {"b": 2}}})["x"]["init_args"] == {"a": 1, "b": 2}
+
+
 def test_include_at_the_top_and_inside(tmp_path):
     write(
         tmp_path,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from lightning_modules.evaluation.report.bits import flips_plot
+from lightning_modules.evaluation.report.comparison import NOTE, comparison_html
 from lightning_modules.evaluation.report.lines import sweep_plot
 from lightning_modules.evaluation.report.model import (
     CaptionedPicture,
@@ -154,6 +155,9 @@ def _trajectory(report: Report) -> str:
 def render_html(report: Report) -> str:
     """Return the report as one HTML document without external resources and without scripts."""
     sections = [("results", "Results", results_section(report)), ("intervals", "Intervals", _intervals(report))]
+    if report.comparisons:
+        table = scrolling(comparison_html(report.comparisons), "Ours beside the paper's")
+        sections.insert(0, ("paper", "Beside the paper", f"<p>{escape(NOTE)}</p>{table}"))
     sweeps = _sweeps(report)
     if sweeps:
         sections.append(("sweeps", "Over the purifier's options", sweeps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from lightning_modules.evaluation.report.comparison import NAMES, NOTE, TITLES, Comparison
 from lightning_modules.evaluation.report.model import (
     DISTORTIONS,
     FIGURES,
@@ -73,6 +74,14 @@ def _score_table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def _comparisons(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the section that sets ours beside the paper's, or nothing."""
+    if not comparisons:
+        return []
+    cells = [[inline(cell) for cell in one.cells] for one in comparisons]
+    return ["## Beside the paper", "", NOTE, "", *_lines(NAMES, TITLES, cells), ""]
+
+
 def picture_names(report: Report) -> list[tuple[str, CaptionedPicture]]:
     """Return every picture of the report with the file name it gets in ``pictures/``."""
     named = [(f"sample-{place:02d}.png", item) for place, item in enumerate(report.strips, 1)]
@@ -87,7 +96,8 @@ def picture_names(report: Report) -> list[tuple[str, CaptionedPicture]]:
 
 def render_markdown(report: Report) -> str:
     """Return the report as Markdown text; its pictures are expected in ``pictures/`` beside it."""
-    lines = [f"# {inline(report.title)}", "", inline(summary(report)), "", "## Results", ""]
+    lines = [f"# {inline(report.title)}", "", inline(summary(report)), ""]
+    lines += [*_comparisons(report.comparisons), "## Results", ""]
     for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items():
         lines += [f"**{inline(dataset)}, {inline(hasher)}**", "", *_table(rows), *_score_table(rows), ""]
         lines += _distortions(rows)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_modules.evaluation.report.comparison import Comparison
+
 Row = Mapping[str, Any]
 RowKey = tuple[str, str, str, str, str]
 Curve = tuple[NDArray[np.floating], NDArray[np.floating]]
@@ -105,6 +107,7 @@ class Report:
         trajectory: uint8 ``(H, W, 3)`` of one purification, or None.
         facts: name to text: data fingerprint, metric definition, chance levels, seeds, command, versions.
         summary: one sentence; empty for one derived from the rows.
+        comparisons: ours beside printed figures.
     """
 
     title: str
@@ -116,6 +119,7 @@ class Report:
     trajectory: NDArray[np.uint8] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    comparisons: Sequence[Comparison] = ()
 
     def __post_init__(self) -> None:
         if not self.rows:

@@ -1,0 +1,75 @@
+"""Every table and figure of the paper by its command, on stand-ins: ``--data-scale tiny``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import evaluate
+import train
+from lightning_modules.evaluation.requirements import make, missing_requirements
+from tests.conftest import CONFIGS
+
+PLANS = sorted(path for path in (CONFIGS / "evaluation").glob("*.yaml") if "scales" in evaluate.compose([path]))
+# One column of each table here; the whole of each in the slow test.
+COLUMNS = {
+    "table1": ("FLICKR-25K", "DPSH"),
+    "table7": ("NUS-WIDE", "DPH"),
+}
+PRINTED = {"table1": 14, "table7": 4}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all plans keep their networks: each is trained once."""
+    return tmp_path_factory.mktemp("paper")
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plans' commands name fragments relative to the project's root."""
+    monkeypatch.chdir(CONFIGS.parent)
+
+
+def arguments(plan: Path, home: Path, *values: str) -> list[str]:
+    moved = home / "home.yaml"
+    moved.write_text(yaml.safe_dump({"variables": {"home": str(home)}}))
+    chosen = [part for value in values for part in ("--select", value)]
+    return ["--config", str(plan), "--config", str(moved), "--data-scale", "tiny", *chosen]
+
+
+def requirements(given: list[str]) -> list:
+    return missing_requirements(evaluate.make_parser().parse_args(evaluate.merge_configs(given)).as_dict())
+
+
+def fit(command: list[str]) -> None:
+    """Train in this process, which saves the seconds that another one takes to import everything."""
+    assert command[:2] == ["train.py", "fit"]
+    train.main([*command[1:], "--trainer.accelerator=cpu"])
+
+
+def test_every_plan_is_tested():
+    assert {plan.stem for plan in PLANS} == set(COLUMNS)
+
+
+@pytest.mark.filterwarnings("ignore:.*was trained on other splits")
+@pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.stem)
+def test_a_column_of_every_plan_runs(plan: Path, home: Path, capsys):
+    given = arguments(plan, home, *COLUMNS[plan.stem])
+    make(requirements(given), fit)
+    assert requirements(given) == []
+    assert evaluate.main([*given, "--pictures", "1", "--trainer.accelerator", "cpu"]) == 0
+    output = home / "tiny" / plan.stem
+    rows = json.loads((output / "results.json").read_text())
+    assert all(0 <= row["map"] <= 1 for row in rows)
+    printed = capsys.readouterr().out
+    report = (output / "report.md").read_text()
+    if expected := PRINTED.get(plan.stem, 0):
+        assert "Beside the paper, in percent:" in printed
+        assert report.count(f"\n| {plan.stem.removeprefix('table')} | ") >= expected
+    for title in evaluate.compose([plan])["notes"]:
+        assert f"\n{title}: " in printed
+        assert f"| {title} | " in report

@@ -1,0 +1,95 @@
+"""What a plan needs before it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from lightning_modules.evaluation.requirements import (
+    describe,
+    is_finished,
+    make,
+    missing_requirements,
+    run_python,
+)
+
+
+def plan(folder) -> dict:
+    """An attack is trained from a prototype, that from a hasher, that from data; nobody asks for the other attack."""
+    hasher, prototype, attack, other, data = (
+        str(folder / name) for name in ("hasher", "prototype", "attack", "other", "data")
+    )
+    return {
+        "hashers": {"one": {"checkpoint": hasher, "attacks": {"A": {"init_args": {"folder": attack}}}}},
+        "defences": None,
+        "training": {
+            hasher: f"train --data {data}",
+            prototype: f"train --hasher {hasher}",
+            attack: f"train --prototype {prototype}",
+            other: f"train --hasher {hasher}",
+        },
+        "files": {data: "the archive", str(folder / "unused"): "elsewhere"},
+    }
+
+
+def paths(found, folder) -> list[str]:
+    return [one.path.removeprefix(f"{folder}/") for one in found]
+
+
+def test_what_is_needed_is_found_in_order(tmp_path):
+    found = missing_requirements(plan(tmp_path))
+    assert paths(found, tmp_path) == ["data", "hasher", "prototype", "attack"]
+
+
+def test_what_is_there_is_not_asked_for_nor_what_only_it_needs(tmp_path):
+    (tmp_path / "hasher").touch()
+    assert paths(missing_requirements(plan(tmp_path)), tmp_path) == ["prototype", "attack"]
+    (tmp_path / "attack").touch()
+    assert missing_requirements(plan(tmp_path)) == []
+
+
+def test_the_message_names_files_origins_and_commands(tmp_path):
+    text = describe(missing_requirements(plan(tmp_path)))
+    assert text.startswith("4 files or folders of the plan are missing.")
+    assert f"{tmp_path}/data: the archive" in text
+    assert f"{tmp_path}/prototype\n    python train --hasher {tmp_path}/hasher\n" in text
+    assert "other" not in text
+
+
+def test_commands_run_in_order_and_resume_after_a_failure(tmp_path):
+    (tmp_path / "data").touch()
+    ran = []
+
+    def run(arguments):
+        ran.append(arguments[1])
+        if len(ran) == 2:
+            (tmp_path / "prototype").write_text("half")
+            raise RuntimeError("killed")
+        (tmp_path / {"--data": "hasher", "--hasher": "prototype", "--prototype": "attack"}[arguments[1]]).write_text("")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        make(missing_requirements(plan(tmp_path)), run)
+    assert is_finished(str(tmp_path / "hasher"))
+    assert not is_finished(str(tmp_path / "prototype"))
+    make(missing_requirements(plan(tmp_path)), run)
+    assert ran == ["--data", "--hasher", "--hasher", "--prototype"]
+    assert missing_requirements(plan(tmp_path)) == []
+
+
+def test_what_nobody_makes_stops_before_any_command(tmp_path):
+    with pytest.raises(ValueError, match="the archive"):
+        make(missing_requirements(plan(tmp_path)), lambda arguments: pytest.fail("nothing may run"))
+
+
+def test_a_command_that_writes_nothing_is_no_success(tmp_path):
+    (tmp_path / "data").touch()
+    with pytest.raises(RuntimeError, match="hasher is still missing after: python train"):
+        make(missing_requirements(plan(tmp_path)), lambda arguments: None)
+
+
+def test_the_interpreter_is_this_one(tmp_path):
+    run_python(["-c", "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.executable)", f"{tmp_path}/x"])
+    assert (tmp_path / "x").read_text() == sys.executable
+    with pytest.raises(RuntimeError, match="exit status 3"):
+        run_python(["-c", "raise SystemExit(3)"])
