@@ -121,7 +121,8 @@ class StandInSource(ItemSource):
         self.name, self.class_names, self._side = name, class_names, pixels.side
         self.ids = tuple(f"stand-in-{number:06d}" for number in range(items))
         combinations = max(2, items // (2 * CARRIERS))
-        labels = np.stack([_combination(name, number, len(class_names), most_labels) for number in range(combinations)])
+        options = len(class_names), most_labels, combinations
+        labels = np.stack([_combination(name, number, *options) for number in range(combinations)])
         self._group = np.arange(items) % combinations
         self.labels = labels[self._group]
         self.query_pool = self.database_pool = np.arange(items, dtype=np.int64)
@@ -139,14 +140,13 @@ class StandInSource(ItemSource):
         return (" ".join(self.class_names[column] for column in self.labels[row].nonzero()[0]),)
 
 
-def _combination(name: str, number: int, classes: int, most: int) -> np.ndarray:
-    """Draw the classes of one combination; the first class tells combinations apart."""
+def _combination(name: str, number: int, classes: int, most: int, combinations: int) -> np.ndarray:
+    """Draw the classes of one combination; no two combinations share one, so that each is relevant to itself only."""
     generator = sample_numpy_generator(0, "stand-in labels", f"{name}/{number}")
-    chosen = generator.choice(classes, size=int(generator.integers(1, most + 1)), replace=False)
+    own = np.arange(number, classes, combinations)
     label = np.zeros(classes, dtype=np.uint8)
-    label[chosen] = 1
-    label[number % classes] = 1
-    return label if most > 1 else np.eye(classes, dtype=np.uint8)[number % classes]
+    label[generator.choice(own, size=int(generator.integers(min(2, most), most + 1)), replace=False)] = 1
+    return label
 
 
 class StandInTexts(TextFeatures):

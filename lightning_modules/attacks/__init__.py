@@ -5,6 +5,7 @@ from lightning_modules.attacks.hag import HAGAttack
 from lightning_modules.attacks.iterative import IterativeCodeAttack
 from lightning_modules.attacks.mainstay import MainstayAttack
 from lightning_modules.attacks.nag import NAGAttack
+from lightning_modules.attacks.partly import PartlyAttacked
 from lightning_modules.attacks.pros_gan import ProSGAN
 from lightning_modules.attacks.sdha import SDHAAttack
 from lightning_modules.attacks.ta_dch import TADCH
@@ -19,6 +20,7 @@ __all__ = [
     "IterativeCodeAttack",
     "MainstayAttack",
     "NAGAttack",
+    "PartlyAttacked",
     "ProSGAN",
     "SDHAAttack",
     "UniversalPerturbation",

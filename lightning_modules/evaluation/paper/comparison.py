@@ -16,7 +16,7 @@ class PaperReference:
     """Which printed figures the rows of an evaluation stand for. Data sets and attacks are named as in the paper.
 
     Attributes:
-        tables: numbers of the tables, e.g. ``[1]``.
+        tables: numbers of the tables, e.g. ``[1]``; none compares nothing.
         columns: what a column of ``results.json`` is in the paper, e.g. ``t_map_hits50_i2t: I2T T-MAP``. Several
             conventions of MAP may stand for one printed figure where the paper does not say which it used.
         hashers: the method that a hasher of the plan is, as the table's head names it; by default its own name.
@@ -26,8 +26,8 @@ class PaperReference:
         ValueError: a table, column, hasher or defence that the paper does not have.
     """
 
-    tables: list[int]
-    columns: dict[str, str]
+    tables: list[int] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
     hashers: dict[str, str] = field(default_factory=dict)
     defences: dict[str, str] = field(default_factory=dict)
 
@@ -35,7 +35,7 @@ class PaperReference:
         known = read_figures()
         for table in self.tables:
             _check(str(table), {one.table for one in known}, "tables")
-        found = [one for one in known if one.table in set(map(str, self.tables))]
+        found = [one for one in known if one.table in set(map(str, self.tables))] or known
         for column, name in self.columns.items():
             _check(name, {one.column for one in found}, f"columns.{column}")
             if COLUMN.fullmatch(column) is None:
