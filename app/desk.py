@@ -138,7 +138,7 @@ class SearchDesk:
         defence = self._chosen_defence(choice)
         if query.label is None:
             query = replace(query, label=self._guess(context, query.image, choice.depth))
-        query = self._targets[hasher].aim(query, choice, self._plan.attack(choice.attack))
+        query = self._targets[hasher].aim(query, choice, self._plan.attack(choice.attack, hasher))
         images = self._floats(query.image[None])
         states = [self._state("clean", context, images[None], query, choice.depth)]
         if choice.attack != CLEAN:
@@ -183,7 +183,7 @@ class SearchDesk:
         return (torch.arange(len(names)) == names.index(name)).to(torch.uint8)
 
     def _attacked(self, context: HasherContext, query: Query, choice: Choice, images: Tensor) -> Tensor:
-        attack, through = self._plan.attack(choice.attack), self._plan.through(choice.attack)
+        attack, through = self._plan.attack(choice.attack, context.name), self._plan.through(choice.attack)
         label = query.target if attack is not None and attack.targeted else query.label
         if attack is None or label is None:
             raise RuntimeError("an attack and a label were chosen before")

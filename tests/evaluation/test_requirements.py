@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 
 import pytest
+import yaml
 
+import evaluate
 from lightning_modules.evaluation.requirements import (
     describe,
     is_finished,
@@ -13,6 +17,7 @@ from lightning_modules.evaluation.requirements import (
     missing_requirements,
     run_python,
 )
+from tests.conftest import Tiny, evaluation_arguments
 
 
 def plan(folder) -> dict:
@@ -93,3 +98,20 @@ def test_the_interpreter_is_this_one(tmp_path):
     assert (tmp_path / "x").read_text() == sys.executable
     with pytest.raises(RuntimeError, match="exit status 3"):
         run_python(["-c", "raise SystemExit(3)"])
+
+
+def test_the_command_line_names_what_is_missing_and_makes_it(tiny: Tiny, tmp_path):
+    copy = "import shutil, sys; shutil.copy(*sys.argv[1:])"
+    made = tmp_path / "made.ckpt"
+    more = {"training": {str(made): shlex.join(["-c", copy, str(tiny.hasher), str(made)])}, "num_queries": 2}
+    more |= {"exclude": [f"{attack}/{defence}" for attack in ("P2P", "DHTA") for defence in ("none", "RetPur", "blur")]}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(more))
+    given = evaluation_arguments(tiny, tmp_path / "out", "--config", str(tmp_path / "more.yaml"))
+    given += ["--hashers.DPSH.checkpoint", str(made)]
+    with pytest.raises(SystemExit, match=rf"1 files or folders.*missing.*{made.name}\n    python -c"):
+        evaluate.main(given)
+    assert not (tmp_path / "out").exists(), "nothing was done"
+    assert evaluate.main([*given, "--train-missing"]) == 0
+    rows = json.loads((tmp_path / "out/results.json").read_text())
+    assert [(row["attack"], row["num_queries"]) for row in rows] == [("none", 2)] * 3
+    assert evaluate.main(given) == 0

@@ -54,4 +54,4 @@ def read_figures() -> tuple[PaperFigure, ...]:
     """Return every printed figure, table by table."""
     text = files("lightning_modules.evaluation.paper").joinpath("figures.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
-    return tuple(PaperFigure(**{**row, "percent": float(row["percent"])}) for row in rows)
+    return tuple(PaperFigure(percent=float(row.pop("percent")), **row) for row in rows)
