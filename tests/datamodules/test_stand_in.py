@@ -61,7 +61,7 @@ def test_texts_and_pictures_tell_combinations_apart(tmp_path):
     off = ~torch.eye(len(alike), dtype=torch.bool)
     near = torch.nn.functional.cosine_similarity(batch.text[:, None], batch.text, dim=-1)
     assert near[alike & off].min() > near[~alike].max()
-    colours = batch.image.mean(dim=(2, 3))
+    colours = batch.image.float().mean(dim=(2, 3))
     apart = torch.cdist(colours, colours)
     assert apart[alike & off].max() < apart[~alike].min()
 
