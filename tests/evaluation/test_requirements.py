@@ -108,7 +108,7 @@ def test_the_command_line_names_what_is_missing_and_makes_it(tiny: Tiny, tmp_pat
     (tmp_path / "more.yaml").write_text(yaml.safe_dump(more))
     given = evaluation_arguments(tiny, tmp_path / "out", "--config", str(tmp_path / "more.yaml"))
     given += ["--hashers.DPSH.checkpoint", str(made)]
-    with pytest.raises(SystemExit, match=rf"1 files or folders.*missing.*{made.name}\n    python -c"):
+    with pytest.raises(SystemExit, match=rf"(?s)1 files or folders.*missing.*{made.name}\n    python -c"):
         evaluate.main(given)
     assert not (tmp_path / "out").exists(), "nothing was done"
     assert evaluate.main([*given, "--train-missing"]) == 0
