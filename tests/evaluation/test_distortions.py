@@ -53,3 +53,8 @@ def test_an_unchanged_image():
     assert found["linf"].tolist() == found["mse"].tolist() == [0.0] * 4
     assert found["ssim"].tolist() == pytest.approx([1.0] * 4)
     assert found["psnr"].tolist() == [math.inf] * 4
+
+
+def test_equal_pictures_are_no_more_than_equal():
+    many = torch.randint(256, (64, 3, 32, 32), generator=GENERATOR, dtype=torch.uint8)
+    assert distortions(many, many)["ssim"].max() <= 1
