@@ -65,7 +65,7 @@ class SearchDesk:
     @property
     def attacks(self) -> list[str]:
         """Names of the attacks, ``none`` first, those through a defence last."""
-        return [CLEAN, *self._plan.attacks, *self._plan.adaptive]
+        return [CLEAN, *self._plan.attack_names, *self._plan.adaptive]
 
     @property
     def defences(self) -> list[str]:
@@ -121,8 +121,11 @@ class SearchDesk:
 
     def figure_3(self) -> Choice:
         """Return what the paper's Figure 3 shows of a query: the first targeted attack, behind the first defence."""
-        targeted = [name for name, attack in self._plan.attacks.items() if attack.targeted]
-        attack = next(iter(targeted or self._plan.attacks), CLEAN)
+        known = dict(self._plan.attacks)
+        for hasher in self._plan.hashers.values():
+            known |= hasher.attacks
+        targeted = [name for name, attack in known.items() if attack.targeted]
+        attack = next(iter(targeted or known), CLEAN)
         return Choice(attack, defence=next(iter(self._plan.defences), CLEAN))
 
     def search(self, hasher: str, query: Query, choice: Choice) -> list[State]:
@@ -135,6 +138,8 @@ class SearchDesk:
         context = self._context(hasher)
         if choice.attack not in self.attacks:
             raise ValueError(f"attack {choice.attack!r}: expected one of {', '.join(self.attacks)}")
+        if choice.attack != CLEAN and self._plan.attack(choice.attack, hasher) is None:
+            raise ValueError(f"attack {choice.attack!r} was trained against other hashers than {hasher!r}")
         defence = self._chosen_defence(choice)
         if query.label is None:
             query = replace(query, label=self._guess(context, query.image, choice.depth))

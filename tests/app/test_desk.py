@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,3 +163,14 @@ def test_wrong_queries_are_named(desk):
     outside = desk.outside("DPSH", np.zeros((16, 16, 3), np.uint8))
     with pytest.raises(ValueError, match="needs a target"):
         desk.search("DPSH", outside, Choice("P2P"))
+
+
+def test_attacks_of_one_hasher_are_offered_and_stay_with_it(desk, monkeypatch):
+    plan = desk._plan
+    own = replace(plan.hashers["DPSH"], attacks={"trained": plan.attacks["DHTA"]})
+    monkeypatch.setitem(plan.hashers, "other", own)
+    assert desk.attacks == ["none", "P2P", "DHTA", "HAG", "trained"]
+    with pytest.raises(ValueError, match="'trained' was trained against other hashers than 'DPSH'"):
+        desk.search("DPSH", desk.query("DPSH", 0), Choice("trained"))
+    monkeypatch.setattr(plan, "attacks", {})
+    assert desk.figure_3().attack == "trained"
