@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.timing import interleave, machine, median_ratio, milliseconds
+from benchmarks.timing import clock, interleave, machine, median_ratio, milliseconds
 from lightning_modules.attacks import HAGAttack, IterativeCodeAttack, MainstayAttack, NAGAttack, SDHAAttack
 from lightning_modules.attacks.descent import GradientAttack
 from lightning_modules.hashing import TimmBackbone
@@ -79,7 +79,7 @@ def run() -> Iterator[dict[str, Any]]:
         def ours(attack: GradientAttack = attack, goal: AttackGoal = goal) -> Tensor:
             return attack(images, goal, encoder)
 
-        (bare_times, our_times), _ = interleave([bare(encoder, images, passes, before), ours], ROUNDS)
+        (bare_times, our_times), _ = interleave([bare(encoder, images, passes, before), ours], ROUNDS, clock())
         yield {
             "name": f"attack iteration / forward + input gradient, {name}",
             "ratio": round(median_ratio(our_times, bare_times), 4),

@@ -13,8 +13,24 @@ import torch
 PAUSE = 0.1  # seconds before each call: worker threads of the other side spin for a while after their last work
 
 
-def interleave(functions: Sequence[Callable[[], Any]], rounds: int) -> tuple[list[list[float]], list[Any]]:
+def clock() -> Callable[[], float]:
+    """Return a clock for work on the CPU.
+
+    For one thread it tells seconds of the processor, which others on a busy machine hardly lengthen; for several,
+    seconds of the wall, since threads that wait for each other count as busy.
+    """
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def interleave(
+    functions: Sequence[Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[list[list[float]], list[Any]]:
     """Call functions in turns, after one round to warm up.
+
+    Args:
+        functions: what is compared.
+        rounds: how often each is called.
+        clock: tells seconds.
 
     Returns:
         the seconds of every call, per function, and what each function returned last.
@@ -25,9 +41,9 @@ def interleave(functions: Sequence[Callable[[], Any]], rounds: int) -> tuple[lis
         for offset in range(len(functions)):
             place = (turn + offset) % len(functions)  # every function comes first in turn
             time.sleep(PAUSE)
-            start = time.perf_counter()
+            start = clock()
             results[place] = functions[place]()
-            seconds[place].append(time.perf_counter() - start)
+            seconds[place].append(clock() - start)
     return seconds, results
 
 

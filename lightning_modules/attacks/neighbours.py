@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_modules.retrieval.metrics.packing import pack_bits
 from lightning_modules.types import AttackGoal, CodeBook
 
 
@@ -44,9 +47,9 @@ def find_neighbours(goal: AttackGoal, book: CodeBook, own: Tensor | None = None)
         ValueError: nothing shares a class with a label and there is no code to stand in.
     """
     relevant = (goal.label.float().cpu() @ book.labels.float().cpu().T) > 0
-    codes, place = book.codes.cpu().unique(dim=0, return_inverse=True)
+    codes, place = different_codes(book.codes.cpu())
     counts = torch.zeros(len(relevant), len(codes), dtype=torch.float64)
-    counts.index_add_(1, place.flatten(), relevant.double())
+    counts.scatter_add_(1, place.expand(len(relevant), -1), relevant.double())
     lonely = (~relevant.any(dim=1)).nonzero().flatten()
     if len(lonely):
         if own is None:
@@ -57,3 +60,23 @@ def find_neighbours(goal: AttackGoal, book: CodeBook, own: Tensor | None = None)
         stand_in[lonely, torch.arange(len(lonely))] = 1
         counts = torch.cat([counts, stand_in], dim=1)
     return Neighbours(codes, counts / counts.sum(dim=1, keepdim=True))
+
+
+def different_codes(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the different codes: ``codes.unique(dim=0, return_inverse=True)``, which sorts rows and not words.
+
+    Args:
+        codes: int8 ``(N, K)`` in {-1, +1} on the CPU.
+
+    Returns:
+        the different codes ``(U, K)`` in lexicographic order, and int64 ``(N,)``, the place of each row among them.
+    """
+    words = pack_bits(codes).words
+    words = words.byteswap() if sys.byteorder == "little" else words  # the first bit is then the highest
+    order = np.lexsort(words[::-1])
+    ordered = words[:, order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    place = np.empty(len(order), np.int64)
+    place[order] = first.cumsum() - 1
+    return codes[torch.from_numpy(order[first])], torch.from_numpy(place)

@@ -140,7 +140,7 @@ class ItemWeights:
         if len(changed):
             products = signs[changed] @ self._codes.T
             distances = ((self._codes.shape[1] - products) / 2).round().long()
-            weights = self._shares[changed] * self._of_distance[distances]
+            weights = self._shares[changed] * self._of_distance.take(distances)
             difference, total = weights @ self._codes, weights.sum(dim=1, keepdim=True)
             self._signs = signs
             self._plus = self._plus.index_copy(0, changed, (total + difference) / 2)
