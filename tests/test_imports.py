@@ -23,6 +23,7 @@ LIGHTNING_FILES = {
     "attacks.training.validated": "a LightningModule",
     "purification.module": "a LightningModule",
     "purification.folder": "a LightningModule",
+    "purification.objectives.code_target": "loads its victim, a LightningModule",
     "purification.pairs.crafted": "loads its victim, a LightningModule",
     "evaluation.module": "a LightningModule",
     "evaluation.database": "a LightningModule",

@@ -119,7 +119,7 @@ class DDPMModule(LightningModule):
         return first, last
 
     def setup(self, stage: str) -> None:
-        """Open the adversarial images.
+        """Open what the objective needs, and the adversarial images.
 
         Raises:
             ValueError: the objective needs some and there are none, or they do not belong to the training split.
@@ -129,6 +129,7 @@ class DDPMModule(LightningModule):
         if self.pairs is None:
             raise ValueError(f"objective {type(self.objective).__name__} needs adversarial images: give pairs")
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.objective.setup(data, self.trainer.strategy.root_device)
         self.pairs.setup(data, self.trainer.strategy.root_device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,6 +99,33 @@ class Objective(Configurable, ABC):
         """Refuse a range of t that the objective cannot train; any will do unless it says otherwise."""
         del t_range
 
+    def setup(self, data: Any, device: torch.device) -> None:
+        """Open what the objective needs beside the images, and check that it fits the data; most need nothing.
+
+        Args:
+            data: the data module, set up.
+            device: where to compute.
+
+        Raises:
+            ValueError: it is missing, or belongs to other data.
+        """
+        del data, device
+
+    def errors(
+        self, schedule: DiffusionSchedule, pair: Pair, index: Tensor, wanted: Regression, predicted: Tensor
+    ) -> Tensor:
+        """Return the error of every answer, ``(B,)``: its weighted mean square, unless there is more to it.
+
+        Args:
+            schedule: the chain.
+            pair: images.
+            index: int64 ``(B,)``, t - 1 of each image.
+            wanted: what :meth:`regression` returned.
+            predicted: what the network answered, shape of the images.
+        """
+        del schedule, pair, index
+        return ((predicted - wanted.target).square() * wanted.weight).flatten(1).mean(dim=1)
+
     def __call__(
         self,
         epsilon: EpsilonModel,
@@ -106,7 +134,7 @@ class Objective(Configurable, ABC):
         t_range: tuple[int, int],
         draws: Draws,
     ) -> Tensor:
-        """Return the loss of every image, ``(B,)``: the weighted mean of its squared errors.
+        """Return the loss of every image, ``(B,)``.
 
         Args:
             epsilon: predicts noise from ``(x, timesteps)``.
@@ -118,8 +146,7 @@ class Objective(Configurable, ABC):
         index = self.index(t_range, draws)
         wanted = self.regression(schedule, pair, index, draws)
         predicted = epsilon(wanted.x, schedule.timesteps.to(wanted.x.device)[index])
-        error = (predicted.to(wanted.target.dtype) - wanted.target).square() * wanted.weight
-        return error.flatten(1).mean(dim=1)
+        return self.errors(schedule, pair, index, wanted, predicted.to(wanted.target.dtype))
 
 
 def uniform_integers(uniform: Tensor, first: int, last: Tensor) -> Tensor:
