@@ -16,6 +16,7 @@ from tests.conftest import CONF, CONFIGS, Tiny, fit
 DATA = sorted((CONFIGS / "data").glob("*.yaml"))
 METHODS = sorted(path.stem for path in (CONFIGS / "hashing").glob("*.yaml") if path.stem != "pretraining")
 CROSS_MODAL = sorted(path.stem for path in (CONFIGS / "cross").glob("*.yaml"))
+ONE_CALL = [f"purification/{name}.yaml" for name in ("finetune", "stored-pairs", "code-target")]
 TUNED = {
     "small-resnet.yaml": ["backbone/vgg11.yaml", "hashing/dpsh.yaml"],
     "cifar10-dpsh.yaml": ["hashing/dpsh.yaml"],
@@ -25,6 +26,8 @@ TUNED = {
     "cifar10-pros-gan-prototype.yaml": ["attack-training/pros-gan-prototype.yaml"],
     "cifar10-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
+    "cifar10-one-call.yaml": ONE_CALL,
+    "demo-one-call.yaml": ONE_CALL,
     "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
     "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
     "demo-ddpm.yaml": ["purification/ddpm-small.yaml"],
