@@ -36,11 +36,11 @@ SCENES := $(FIT) --config configs/data/scenes.yaml
 RESNET := --config configs/tuned/small-resnet.yaml
 ONE_CALL := $(foreach part,finetune stored-pairs code-target,--config configs/purification/$(part).yaml)
 
-demo: $(DEMO)/one-call/model_index.json
+demo: $(DEMO)/one-call/export/model_index.json
 	$(BIN)/python evaluate.py --config configs/evaluation/demo.yaml
 
 # The search page on the demo's networks and store: http://127.0.0.1:7860
-app: $(DEMO)/one-call/model_index.json
+app: $(DEMO)/one-call/export/model_index.json
 	$(BIN)/python -m app --config configs/evaluation/demo.yaml
 
 $(DEMO)/backbone.safetensors: | $(READY)
@@ -56,7 +56,7 @@ $(DEMO)/ddpm/model_index.json: | $(READY)
 $(DEMO)/pairs/results.json: $(DEMO)/hasher/done
 	$(BIN)/python evaluate.py --config configs/evaluation/demo-pairs.yaml
 
-$(DEMO)/one-call/model_index.json: $(DEMO)/ddpm/model_index.json $(DEMO)/pairs/results.json
+$(DEMO)/one-call/export/model_index.json: $(DEMO)/ddpm/model_index.json $(DEMO)/pairs/results.json
 	$(SCENES) $(ONE_CALL) --config configs/tuned/demo-one-call.yaml
 
 # The same line on photographs: CIFAR-10 from the Hub and ImageNet weights from the Hub, or

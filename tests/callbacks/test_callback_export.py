@@ -1,5 +1,6 @@
 """Export: one call at the end of a fit."""
 
+import pytest
 import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
@@ -22,9 +23,16 @@ class Exported(LightningModule):
         self.calls.append((folder, self.layer.weight.item(), self.trainer.current_epoch))
 
 
-def test_the_trained_module_is_exported_once(tmp_path):
+@pytest.mark.parametrize("given", [True, False])
+def test_the_trained_module_is_exported_once(given, tmp_path):
     module, folder = Exported(), str(tmp_path / "export")
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    trainer = Trainer(max_epochs=2, callbacks=[Export(folder)], enable_checkpointing=False, **quiet)
+    quiet = {
+        "logger": False,
+        "default_root_dir": tmp_path,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+    }
+    trainer = Trainer(max_epochs=2, callbacks=[Export(folder if given else None)], enable_checkpointing=False, **quiet)
     trainer.fit(module, DataLoader(torch.ones(2, 1)))
     assert module.calls == [(folder, module.layer.weight.item(), 2)]

@@ -203,7 +203,7 @@ def test_what_is_wrong_with_stored_images_is_said_before_work(stored, data, tmp_
 
 def finetune(tiny: Tiny, root, *flags: str):
     """Run the documented command on the tiny data."""
-    ours = ["--config", str(CONFIGS / "purification/finetune.yaml"), "--trainer.callbacks.path", str(root / "tuned")]
+    ours = ["--config", str(CONFIGS / "purification/finetune.yaml")]
     ours += ["--data.init_args.cache_dir", str(tiny.data), "--model.init_args.pretrained", str(tiny.ddpm)]
     ours += ["--trainer.logger.init_args.save_dir", str(root / "run"), "--trainer.max_steps=2"]
     return fit(root=root, run="run", extra=(*ours, *flags))
@@ -214,7 +214,7 @@ def test_the_command_fine_tunes_a_diffusers_folder(tiny: Tiny, tmp_path, batch):
     cli = finetune(tiny, tmp_path, *flags, "--model.init_args.pairs.init_args.pool=unique")
     assert cli.trainer.global_step == 2
     assert [attack.num_items for attack in cli.model.pairs.attacks] == [9, 1]
-    before, after = (DiffusionPurifier(str(one), purify_steps=2) for one in (tiny.ddpm, tmp_path / "tuned"))
+    before, after = (DiffusionPurifier(str(one), purify_steps=2) for one in (tiny.ddpm, tmp_path / "run/export"))
     assert not torch.equal(before.denoiser.unet.conv_in.weight, after.denoiser.unet.conv_in.weight)
     assert after(batch.image[:2]).shape == (2, 3, 16, 16)
     checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
