@@ -68,7 +68,7 @@ CIFAR := $(FIT) --config configs/data/cifar10.yaml --data.init_args.path $(CIFAR
 IMAGE := --model.init_args.image.init_args
 LOCAL := $(if $(WEIGHTS),$(IMAGE).weights $(WEIGHTS) $(IMAGE).pretrained false)
 
-cifar10: $(PHOTOS)/hasher/done $(PHOTOS)/ddpm/model_index.json
+cifar10: $(PHOTOS)/one-call/export/model_index.json
 	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-steps.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 	$(BIN)/python evaluate.py --config configs/evaluation/cifar10.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 
@@ -78,6 +78,12 @@ $(PHOTOS)/hasher/done: | $(READY)
 
 $(PHOTOS)/ddpm/model_index.json: | $(READY)
 	$(CIFAR) --config configs/purification/ddpm-small.yaml --config configs/tuned/cifar10-ddpm.yaml
+
+$(PHOTOS)/pairs/results.json: $(PHOTOS)/hasher/done
+	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-pairs.yaml --datasets.cifar10.init_args.path $(CIFAR10)
+
+$(PHOTOS)/one-call/export/model_index.json: $(PHOTOS)/ddpm/model_index.json $(PHOTOS)/pairs/results.json
+	$(CIFAR) $(ONE_CALL) --config configs/tuned/cifar10-one-call.yaml
 
 # Every hashing method on CIFAR-10 at 32 px without outside weights: a small backbone trained as a classifier, then the
 # methods from it (CIBHash, which is to see no labels, from nothing), then the table.
