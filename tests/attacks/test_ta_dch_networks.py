@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from lightning_modules.attacks.networks import FusionPrototypeNet, SemanticTranslator, TADCHGenerator
+from lightning_modules.attacks.networks.ta_dch import PASSED
 
 
 def norm(x, dims=(2, 3)):
@@ -38,6 +39,23 @@ def test_the_translator_reaches_every_size(size):
     assert translator(torch.randn(1, 64, 16, 16)).shape == (1, 1, size, size)
     sides = [translator.transform[: 3 * n](torch.randn(1, 64, 16, 16)).shape[-1] for n in (1, 2, 3)]
     assert sides == [14, 56, 224]
+
+
+@pytest.mark.parametrize("size", [224, 32])
+def test_the_map_is_resized_before_it_is_normalised(doubles, size):
+    translator, semantic = SemanticTranslator(size), torch.randn(2, 64, 16, 16)
+    x = semantic
+    for place, stride, padding in ((0, 1, 2), (3, 4, 1), (6, 4, 1)):
+        x = F.conv_transpose2d(x, translator.transform[place].weight, stride=stride, padding=padding)
+        if place < 6:
+            x = F.relu(norm(x))
+    if size < 224:  # each pixel is a triangle over twice its width, cut off at the border
+        centres = (torch.arange(size) + 0.5) * 224 / size
+        weights = (1 - (torch.arange(224) + 0.5 - centres[:, None]).abs() * size / 224).clamp_min(0)
+        weights /= weights.sum(1, keepdim=True)
+        x = weights @ x @ weights.T
+    found = translator(semantic)
+    torch.testing.assert_close(found.double(), F.relu(norm(x)), rtol=0, atol=1e-4)
 
 
 def test_generator_in_float64(doubles):
@@ -104,3 +122,22 @@ def test_fusion_in_float64(doubles):
 def test_one_target_in_eval_mode():
     network = FusionPrototypeNet(5, 7, 8, hidden=6).eval()
     assert network(torch.ones(1, 5), torch.ones(1, 7)).code.shape == (1, 8)
+
+
+def test_a_generator_that_passes_images():
+    torch.manual_seed(0)
+    generator = TADCHGenerator(image_size=16, channels=4)
+    images, semantic = torch.rand(2, 3, 16, 16) * 2 - 1, torch.randn(2, 64, 16, 16)
+    noise = (generator(images, semantic) - images).square().mean()
+    generator.pass_images()
+    with torch.no_grad():
+        near = (generator(images, semantic) - images).square().mean()
+    assert near < 0.1**2 < noise / 10
+    generator(images, semantic).sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in generator.parameters() if p.ndim > 1)  # all of it learns
+
+
+def test_the_weight_of_a_pixel_that_passes():
+    x, factors = torch.linspace(-1, 1, 401), torch.arange(1.0, 2.0, 0.1)
+    errors = (torch.tanh(factors[:, None] * x) - x).square().mean(1)
+    torch.testing.assert_close(factors[errors.argmin()], torch.tensor(PASSED))

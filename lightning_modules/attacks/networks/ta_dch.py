@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from lightning_modules.attacks.networks.fusion import SEMANTIC_CHANNELS
 from lightning_modules.attacks.networks.generator import ResidualBlock, down, up
 
+PASSED = 1.2
+"""Weight of a pixel that passes the last tanh: of all factors a, ``tanh(a x)`` comes nearest to x in [-1, 1] here."""
 PUBLISHED_STAGES = ((SEMANTIC_CHANNELS, 48, 3, 1, 2), (48, 12, 6, 4, 1), (12, 1, 6, 4, 1))
 """Channels before and after, kernel, stride, padding."""
 
@@ -16,7 +18,8 @@ PUBLISHED_STAGES = ((SEMANTIC_CHANNELS, 48, 3, 1, 2), (48, 12, 6, 4, 1), (12, 1,
 class SemanticTranslator(nn.Module):
     """Semantics ``(B, 64, 16, 16)`` to one channel beside the image: 16 -> 14 -> 56 -> 224 px.
 
-    At other sizes the map of 224 px is resized (bilinear, antialiased); at 224 px it is the published network.
+    At other sizes the map of 224 px is resized (bilinear, antialiased) before its last normalisation, so that it is as
+    strong beside the image as at 224 px, where this is the published network.
     """
 
     def __init__(self, image_size: int) -> None:
@@ -30,11 +33,11 @@ class SemanticTranslator(nn.Module):
 
     def forward(self, semantic: Tensor) -> Tensor:
         """Map ``(B, 64, 16, 16)`` to ``(B, 1, image_size, image_size)``."""
-        drawn = self.transform(semantic)
-        if drawn.shape[-1] == self.image_size:
-            return drawn
-        size = (self.image_size, self.image_size)
-        return F.interpolate(drawn.float(), size, mode="bilinear", align_corners=False, antialias=True)
+        drawn = self.transform[:-2](semantic)
+        if drawn.shape[-1] != self.image_size:
+            size = (self.image_size, self.image_size)
+            drawn = F.interpolate(drawn.float(), size, mode="bilinear", align_corners=False, antialias=True)
+        return self.transform[-2:](drawn)
 
 
 class TADCHGenerator(nn.Module):
@@ -64,6 +67,19 @@ class TADCHGenerator(nn.Module):
         self.secondconvtrans = nn.Sequential(*_merge(4 * c, 2 * c), *up(2 * c))
         self.process = nn.Sequential(*_merge(2 * c, c), *_merge(c, 3))
         self.residual = nn.Sequential(nn.Conv2d(6, 3, 3, padding=1, bias=False), nn.Tanh())
+
+    @torch.no_grad()
+    def pass_images(self) -> None:
+        """Set the last convolution to let images through, nearly unchanged.
+
+        What it reads of the image becomes the pixel itself; its weights of the decoded map stay, a tenth as large. An
+        untrained generator then returns images with some contrast and noise added, which a hasher can read, where
+        that of the published start returns noise, and little can be learned of the hasher until it draws images.
+        """
+        weight = self.residual[0].weight
+        weight[:, 3:] *= 0.1
+        weight[:, :3] = 0
+        weight[:, :3, 1, 1] = PASSED * torch.eye(3)
 
     def forward(self, images: Tensor, semantic: Tensor) -> Tensor:
         """Make adversarial images.

@@ -106,6 +106,8 @@ class TADCHTraining(GenerativeTraining):
         channels: channels of the first layer of generator and discriminator; published: 64.
         constant_epochs: epochs before the learning rate falls linearly to (almost) zero; None: half of all.
         binarize_prototype: aim at the signs of prototype codes, as ProS-GAN does, not at the codes themselves.
+        pass_images: start from a generator that lets images through (:meth:`TADCHGenerator.pass_images`), not, as
+            published, from one that returns noise: for schedules that are too short to learn that first.
         seed: seed of the target draws.
         optimizer: called with the parameters, once for each network.
 
@@ -127,17 +129,21 @@ class TADCHTraining(GenerativeTraining):
         channels: int = 64,
         constant_epochs: int | None = None,
         binarize_prototype: bool = False,
+        pass_images: bool = False,
         seed: int = 0,
         optimizer: OptimizerCallable = attack_adam,
     ) -> None:
         super().__init__(hasher, prototype, w_rec, w_hash, w_gan, d_every, channels, constant_epochs, seed, optimizer)
-        self.binarize_prototype = binarize_prototype
+        self.binarize_prototype, self.pass_images = binarize_prototype, pass_images
 
     def make_networks(self, size: int, options: Mapping[str, Any]) -> tuple[nn.Module, nn.Module]:
         """See :meth:`GenerativeTraining.make_networks`."""
         text_dim, self.hidden = labels_and_texts(self.data)[1].shape[1], int(options["hidden"])
         prototype = FusionPrototypeNet(self.data.num_classes, text_dim, self.victim.num_bits, self.hidden)
-        return prototype, TADCHGenerator(size, self.channels)
+        generator = TADCHGenerator(size, self.channels)
+        if self.pass_images:
+            generator.pass_images()
+        return prototype, generator
 
     def make_table(self) -> tuple[Tensor, ...]:
         """Return labels and texts of the training items."""
