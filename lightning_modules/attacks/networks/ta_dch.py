@@ -76,7 +76,7 @@ class TADCHGenerator(nn.Module):
         untrained generator then returns images with some contrast and noise added, which a hasher can read, where
         that of the published start returns noise, and little can be learned of the hasher until it draws images.
         """
-        weight = self.residual[0].weight
+        weight = next(layer.weight for layer in self.residual if isinstance(layer, nn.Conv2d))
         weight[:, 3:] *= 0.1
         weight[:, :3] = 0
         weight[:, :3, 1, 1] = PASSED * torch.eye(3)
