@@ -25,6 +25,7 @@ TUNED = {
     "frozen-head.yaml": ["backbone/frozen-efficientnet.yaml", "hashing/dpsh.yaml"],
     "cifar10-pros-gan-prototype.yaml": ["attack-training/pros-gan-prototype.yaml"],
     "cifar10-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
+    "cifar10-small-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
     "cifar10-one-call.yaml": ONE_CALL,
     "demo-one-call.yaml": ONE_CALL,
