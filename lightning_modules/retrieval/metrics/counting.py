@@ -1,9 +1,8 @@
 """Counting packed items by distance and relevance, in few and long calls.
 
 A thread that counts needs the interpreter lock between two calls. Finding it taken costs as much as a call, and that
-happens the more often the shorter the calls are and the more Python runs between them. So one call takes as many items
-as a core's cache holds, of several queries where the database is small, and what can be known of the queries is worked
-out before.
+happens the more often the shorter the calls are and the more Python runs between them. So one call takes the whole
+database where it can, and several queries, and what can be known of the queries is worked out before.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from lightning_modules.retrieval.metrics.packing import PackedBits, Scanner
 
-_BUFFER = 1 << 18  # bytes of words compared per call and thread: they stay in a core's own cache, beside the keys
+_BUFFER = 1 << 22  # bytes of words compared per call and thread, about what caches hold
 _BATCH = 16  # most queries per call, each with a table of pairs
 _KEPT = 32  # most classes whose relevant items are kept, a byte per item and class in each thread
 _FEW = 4  # most classes put together from those
@@ -106,10 +105,9 @@ class _Keys:
     def __init__(self, database: PackedItems, chunk: int) -> None:
         self._codes = self._items = database.codes.countable()
         per_item, bins = len(self._codes) * self._codes.itemsize, database.codes.width + 1
-        self.size = max(1, min(chunk, len(database.codes)))
+        self.size = max(1, min(chunk, len(database.codes), _BUFFER // per_item))
         self.batch = min(_BATCH, max(1, _BUFFER // (per_item * self.size)))
-        self._span = max(1, min(self.size, _BUFFER // (per_item * self.batch)))
-        self._words = np.empty((self.batch, len(self._codes), self._span), self._codes.dtype)
+        self._words = np.empty((self.batch, len(self._codes), self.size), self._codes.dtype)
         self._bits = self._words if self._words.itemsize == 1 else np.empty(self._words.shape, np.uint8)
         even = self.size + self.size % 2  # rows begin at a pair
         self._keys = np.empty((self.batch, even), np.uint8 if bins <= 128 else np.min_scalar_type(-2 * bins))
@@ -122,21 +120,14 @@ class _Keys:
 
     def of(self, batch: _Batch) -> NDArray[Any]:
         """Return the keys ``(B, n)`` of the n items of the block: a buffer, valid until the next call."""
-        keys = self._keys[: len(batch.rows), : self._items.shape[1]]
-        for first in range(0, keys.shape[1], self._span):
-            span = slice(first, first + self._span)
-            self._measure(self._items[:, span], batch.codes, keys[:, span])
+        part = slice(len(batch.rows)), slice(None), slice(self._items.shape[1])
+        words, bits, keys = self._words[part], self._bits[part], self._keys[part[::2]]
+        np.bitwise_xor(self._items, batch.codes, out=words)
+        np.bitwise_count(words, out=bits)
+        np.add.reduce(bits, axis=1, dtype=keys.dtype, out=keys)
         for run, label in batch.runs:
             np.add(keys[run], self._relevance.of(label), out=keys[run])
         return keys
-
-    def _measure(self, items: NDArray[Any], codes: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write the distances between items ``(W, n)`` and codes ``(B, W, 1)`` to ``out`` ``(B, n)``."""
-        part = slice(len(codes)), slice(None), slice(items.shape[1])
-        words, bits = self._words[part], self._bits[part]
-        np.bitwise_xor(items, codes, out=words)
-        np.bitwise_count(words, out=bits)
-        np.add.reduce(bits, axis=1, dtype=out.dtype, out=out)
 
 
 class _Relevance:
@@ -200,22 +191,17 @@ def count_keys(keys: NDArray[Any], bins: int) -> NDArray[np.int64]:
     Returns:
         int64 ``(B, bins)``.
     """
-    counts = np.empty((len(keys), bins), np.int64)
     if keys.dtype != np.uint8:
-        for row, out in zip(keys, counts, strict=True):
-            out[:] = _bincount(row, bins)
-        return counts
+        return _bincounts(keys, bins).numpy()
     even = keys.shape[1] // 2 * 2
     pairs = keys[:, :even].view(np.int16) if bins <= 128 else keys[:, :even].view(np.uint16).astype(np.int32)
-    for row, out in zip(pairs, counts, strict=True):
-        table = _bincount(row, 256 * bins).reshape(bins, 256)[:, :bins]
-        np.add(table.sum(axis=0), table.sum(axis=1), out=out)
+    tables = _bincounts(pairs, 256 * bins).view(-1, bins, 256)[:, :, :bins]
+    counts: NDArray[np.int64] = tables.sum(1).add_(tables.sum(2)).numpy()
     if even < keys.shape[1]:
         counts[np.arange(len(keys)), keys[:, even]] += 1
     return counts
 
 
-def _bincount(keys: NDArray[Any], bins: int) -> NDArray[np.int64]:
-    """Count by torch, which does not widen the keys first, as NumPy does."""
-    counts: NDArray[np.int64] = torch.bincount(torch.from_numpy(keys), minlength=bins).numpy()
-    return counts
+def _bincounts(keys: NDArray[Any], bins: int) -> torch.Tensor:
+    """Count each row by torch, which does not widen the keys first, as NumPy does."""
+    return torch.stack([torch.bincount(row, minlength=bins) for row in torch.from_numpy(keys)])
