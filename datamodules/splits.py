@@ -29,6 +29,8 @@ class SplitSizes:
         database: database items.
         val_database: at most that many items, evenly spread, are ranked while a network trains.
         seed: seed of the split rule ``retpur-v1``.
+        train_skip: training items to leave out before the first one taken. A purifier learns best from items that the
+            hasher was not trained on, which are hashed as queries are.
     """
 
     query: int | None = 1000
@@ -37,6 +39,7 @@ class SplitSizes:
     database: int | None = None
     val_database: int = 5000
     seed: int = 0
+    train_skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def make_splits(source: ItemSource, sizes: SplitSizes) -> Splits:
         free = database
     val = _take("val", free, sizes.val)
     train = database[len(val) :] if published is None else published[~np.isin(published, val)]
+    train = train[len(_take("train_skip", train, sizes.train_skip)) :]
     train = _take("train", train, sizes.train)
     splits = Splits(train, *(np.sort(rows) for rows in (val, query, database)))
     seeded = np.array_equal(source.query_pool, source.database_pool)

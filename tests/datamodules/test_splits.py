@@ -47,6 +47,18 @@ def test_queries_come_from_their_pool_and_the_rest_from_the_other(memory):
     assert min(splits.val.min(), splits.database.min()) >= 10
 
 
+def test_a_second_network_takes_the_training_items_after_those_of_the_first(memory):
+    source = memory(count=40, queries=10)
+    sizes = SplitSizes(query=6, val=5, train=8, database=None)
+    first, both = (make_splits(source, replace(sizes, train=count)) for count in (8, 14))
+    second = make_splits(source, replace(sizes, train=6, train_skip=8))
+    assert [*first.train, *second.train] == both.train.tolist()
+    assert np.array_equal(second.val, first.val)
+    assert np.array_equal(second.database, first.database)
+    rest = make_splits(source, replace(sizes, train=None, train_skip=8))
+    assert len(rest.train) == len(first.database) - 5 - 8
+
+
 def test_none_takes_all_that_is_left(memory):
     splits = make_splits(memory(count=40, queries=10), SplitSizes(None, 5, None, None))
     assert splits.query.tolist() == list(range(10))
@@ -109,6 +121,8 @@ def test_more_queries_keep_the_earlier_ones(memory):
         (SplitSizes(6, -1, 8, 17), "splits.val=-1: expected 0 or more"),
         (SplitSizes(6, 5, 8, -2), "splits.database=-2: expected 0 or more"),
         (SplitSizes(6, 5, -3, 17), "splits.train=-3: expected 0 or more"),
+        (SplitSizes(6, 5, 8, 17, train_skip=-1), "splits.train_skip=-1: expected 0 or more"),
+        (SplitSizes(6, 5, 8, 17, train_skip=5), "splits.train=8, but only 7 items are available for 'train'"),
     ],
 )
 def test_impossible_sizes_name_their_option(memory, sizes, message):
