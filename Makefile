@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 
+# glibc keeps what a training step frees for the next one, instead of asking the system for cleared pages each time.
+export MALLOC_MMAP_MAX_ ?= 0
+export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
+
 .PHONY: setup demo app cross cifar10 small test test-all lint bench clean
 
 setup: $(READY)
