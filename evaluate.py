@@ -4,7 +4,7 @@ Every cell (data set x hasher x attack x defence) is one ``Trainer.test`` over c
 goes on where it stopped. Results, report and TensorBoard logs are written below the plan's ``output``.
 
 ``python evaluate.py export --config PLAN --hasher NAME --out FOLDER`` writes the database of one hasher of a plan for
-other systems: packed codes, ids and metadata.
+other systems: packed codes, ids and metadata, and its image encoder as a program of ``torch.export``.
 """
 
 from __future__ import annotations

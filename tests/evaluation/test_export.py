@@ -61,6 +61,24 @@ def test_the_sql_script_makes_a_table_that_ranks_as_the_evaluation_does(exported
         assert torch.equal(hits.distances, distances)
 
 
+def test_the_exported_encoder_makes_the_codes_that_are_searched(exported, tiny):
+    program = torch.export.load(exported[0] / "encoder.pt2").module()
+    images = torch.cat([batch.to("cpu").image for batch in tiny.open_data().test_dataloader()[1]])
+    assert torch.equal(torch.where(program(images) >= 0, 1, -1), exported[1])
+
+
+def test_a_missing_encoder_is_told_and_the_database_is_there(tiny, tmp_path, monkeypatch, capsys):
+    def fails(*args, **kwargs):
+        raise RuntimeError("a branch\nand more")
+
+    monkeypatch.setattr(torch.export, "export", fails)
+    arguments = [*evaluation_arguments(tiny, tmp_path / "output"), "--hasher", "DPSH", "--out", str(tmp_path / "out")]
+    assert evaluate.main(["export", *arguments, "--formats", "[parquet, encoder]"]) == 0
+    assert "no encoder.pt2: torch.export cannot take 'resnet18' (RuntimeError: a branch)" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["codes.parquet", "export.json"]
+    assert json.loads((tmp_path / "out/export.json").read_text())["encoder"] is None
+
+
 def test_metadata_stand_beside_the_codes(exported, tiny):
     folder, data = exported[0], tiny.open_data()
     table = pq.read_table(folder / "images" / "codes.parquet")
@@ -71,6 +89,7 @@ def test_metadata_stand_beside_the_codes(exported, tiny):
     assert table["caption"].to_pylist() == captions
     facts = json.loads((folder / "export.json").read_text())
     assert (facts["num_bits"], facts["items"]) == (8, {"images": len(table)})
+    assert facts["encoder"] == "encoder.pt2"
     assert facts["fingerprint"] == data.fingerprint
 
 

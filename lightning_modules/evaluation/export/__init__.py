@@ -1,4 +1,4 @@
-"""Databases for systems outside the suite: Parquet, FAISS, rows for Milvus and for PostgreSQL with pgvector."""
+"""Databases and encoders for systems outside the suite: Parquet, FAISS, rows for Milvus and pgvector, torch.export."""
 
 from lightning_modules.evaluation.export.items import ExportedItems, exported_items
 from lightning_modules.evaluation.export.writing import Format, chosen_formats, export_hasher

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from lightning_modules.evaluation.context import HasherContext
+from lightning_modules.evaluation.export.encoder import ENCODER, write_encoder
 from lightning_modules.evaluation.export.files import write_faiss, write_parquet, written_at_once
 from lightning_modules.evaluation.export.items import exported_items
 from lightning_modules.evaluation.export.milvus import write_milvus
@@ -16,7 +18,7 @@ from lightning_modules.evaluation.runner import Evaluation
 from lightning_modules.processes import is_first_process
 from lightning_modules.retrieval.indexes.flat import import_faiss
 
-Format = Literal["parquet", "faiss", "milvus", "pgvector"]
+Format = Literal["parquet", "faiss", "milvus", "pgvector", "encoder"]
 FACTS = "export.json"
 WRITERS = {"parquet": write_parquet, "faiss": write_faiss, "milvus": write_milvus, "pgvector": write_pgvector}
 
@@ -43,7 +45,8 @@ def export_hasher(evaluation: Evaluation, hasher: str, folder: Path, formats: Se
     Args:
         evaluation: of a plan with that hasher.
         hasher: its name.
-        folder: ``export.json``, and a folder ``images``, for a cross-modal hasher also ``texts``, with the formats.
+        folder: ``export.json``, ``encoder.pt2``, and a folder ``images``, for a cross-modal hasher also ``texts``, with
+            the formats of the database.
         formats: which.
     """
     evaluation.prepare()
@@ -53,7 +56,7 @@ def export_hasher(evaluation: Evaluation, hasher: str, folder: Path, formats: Se
     books = {"images": context.database} | ({} if context.text is None else {"texts": context.text.database})
     for name, book in books.items():
         items = exported_items(context.data, context.database_split, book)
-        for kind in formats:
+        for kind in (one for one in formats if one in WRITERS):
             WRITERS[kind](items, folder / name)
             print(f"{folder / name}: {kind}, {len(items)} items", flush=True)
     facts = {
@@ -65,6 +68,18 @@ def export_hasher(evaluation: Evaluation, hasher: str, folder: Path, formats: Se
         "fingerprint": context.data.fingerprint,
         "class_names": list(context.data.class_names),
         "items": {name: len(book) for name, book in books.items()},
+        "encoder": _export_encoder(context, folder) if "encoder" in formats else None,
     }
     with written_at_once(folder / FACTS) as file:
         json.dump(facts, file, indent=1, ensure_ascii=False)
+
+
+def _export_encoder(context: HasherContext, folder: Path) -> str | None:
+    """Return the name of the encoder's file; without one the codes are still of use, so a line says what is missing."""
+    try:
+        write_encoder(context.encoder, context.data.pixels.size, folder)
+    except ValueError as error:
+        print(f"{folder}: no {ENCODER}: {error}", flush=True)
+        return None
+    print(f"{folder / ENCODER}: the image encoder, as a program of torch.export", flush=True)
+    return ENCODER
