@@ -9,6 +9,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from lightning_modules.evaluation.compose import compose
+from lightning_modules.evaluation.leave_out import leave_out
 from lightning_modules.evaluation.plan import EvaluationPlan
 from lightning_modules.evaluation.templates import at_scale, expand, select
 
@@ -22,7 +23,10 @@ def add_plan(parser: ArgumentParser) -> None:
 
 
 def merge_configs(args: Sequence[str]) -> list[str]:
-    """Replace all ``--config FILE`` by one whose value is the merged plan, at the scale and with the rows asked for."""
+    """Replace all ``--config FILE`` by one whose value is the merged plan, at the scale and with the rows asked for.
+
+    An entry that is set to null, ``--attacks.P2P null``, leaves the plan; see ``leave_out``.
+    """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", action="append", default=[])
     finder.add_argument("--data-scale")
@@ -31,6 +35,7 @@ def merge_configs(args: Sequence[str]) -> list[str]:
     if not found.config:
         return rest
     plan = expand(select(at_scale(compose(found.config), found.data_scale), found.select))
+    plan, rest = leave_out(plan, rest)
     if "datasets" in plan and "hashers" in plan:  # no data is read that no hasher is left of
         used = {hasher.get("dataset") for hasher in plan["hashers"].values()}
         plan["datasets"] = {name: data for name, data in plan["datasets"].items() if name in used}

@@ -1,0 +1,78 @@
+"""Null on the command line of an evaluation: the row leaves the plan."""
+
+from __future__ import annotations
+
+import pytest
+
+import evaluate
+from lightning_modules.evaluation.arguments import merge_configs
+from lightning_modules.evaluation.leave_out import leave_out
+from tests.conftest import CONF
+
+PLAN = {
+    "name": "x",
+    "attacks": {"P2P": {"class_path": "A"}, "DHTA": {}, "v1.5": {}},
+    "defences": {"blur": {}, "T_p = 45": {}},
+    "adaptive": {"through blur": {"attack": "DHTA", "through": "blur"}},
+    "exclude": ["P2P/blur", "DHTA/T_p = 45", "DHTA/blur"],
+}
+
+
+@pytest.mark.parametrize(
+    ("args", "section", "names"),
+    [
+        (["--attacks.P2P", "null"], "attacks", ["DHTA", "v1.5"]),
+        (["--attacks.P2P=null", "--attacks.v1.5", "~"], "attacks", ["DHTA"]),
+        (["--defences.T_p = 45", "null"], "defences", ["blur"]),
+        (["--defences.T_p = 45=null"], "defences", ["blur"]),
+        (["--adaptive.through blur", "null"], "adaptive", []),
+    ],
+)
+def test_an_entry_that_is_null_leaves_the_plan(args, section, names):
+    left, rest = leave_out(PLAN, ["--seed", "1", *args, "--output", "o"])
+    assert list(left[section]) == names
+    assert rest == ["--seed", "1", "--output", "o"]
+    assert {key: left[key] for key in PLAN if key not in (section, "exclude")} == {
+        key: PLAN[key] for key in PLAN if key not in (section, "exclude")
+    }
+
+
+def test_a_section_that_is_null_leaves_the_plan():
+    left, rest = leave_out(PLAN, ["--adaptive", "null", "--exclude=null", "--transfer", "null"])
+    assert set(left) == {"name", "attacks", "defences"}
+    assert rest == []
+    assert leave_out(PLAN, ["--adaptive.through blur", "null", "--adaptive", "null"])[0].keys() == PLAN.keys() - {
+        "adaptive"
+    }
+
+
+def test_pairs_that_are_excluded_go_with_their_row():
+    assert leave_out(PLAN, ["--defences.blur", "null"])[0]["exclude"] == ["DHTA/T_p = 45"]
+    assert leave_out(PLAN, ["--attacks.P2P", "null"])[0]["exclude"] == ["DHTA/T_p = 45", "DHTA/blur"]
+    assert len(PLAN["exclude"]) == 3
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--num_queries", "null", "--store=null", "null", "adaptive", "null"],
+        ["--attacks.P2P.init_args.step", "null", "--hashers.X.checkpoint=null", "--exclude.P2P/blur", "null"],
+        ["--attacks.P2P.init_args.name", "nullable", "--adaptive", "{}"],
+    ],
+)
+def test_other_nulls_are_left_to_the_parser(args):
+    assert leave_out(PLAN, args) == (PLAN, args)
+
+
+def test_an_unknown_name_is_told_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"--attacks\.PGD null: the plan's attacks are \['DHTA', 'P2P', 'v1\.5'\]"):
+        leave_out(PLAN, ["--attacks.PGD", "null"])
+    with pytest.raises(ValueError, match=r"--surrogates\.blur null: the plan's surrogates are none"):
+        leave_out(PLAN, ["--surrogates.blur=null"])
+
+
+def test_the_parser_never_sees_what_was_left_out():
+    given = ["--config", str(CONF / "tiny-evaluation.yaml"), "--attacks.DHTA", "null", "--defences.RetPur=null"]
+    config = evaluate.make_parser().parse_args(merge_configs([*given, "--adaptive", "null", "--seed", "3"]))
+    assert (list(config.attacks), list(config.defences), config.seed) == (["P2P"], ["blur"], 3)
+    assert not config.adaptive
