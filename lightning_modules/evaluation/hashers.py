@@ -23,7 +23,8 @@ from lightning_modules.evaluation.stages import (
     targets_stage,
 )
 from lightning_modules.evaluation.store import ArtifactStore, Stage
-from lightning_modules.hashing import HashEncoder, HashingModule, digest_of_hasher, load_hasher
+from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_hasher
+from lightning_modules.hashing.network import HashingNetwork
 from lightning_modules.retrieval.targets import draw_target_rows, draw_targets
 
 DATABASE_SHARD = 2048
@@ -50,7 +51,7 @@ class LoadedHasher:
 
     name: str
     data: Any
-    module: HashingModule
+    module: HashingNetwork
     digest: str
     database_split: str
     database_items: ShardDataset

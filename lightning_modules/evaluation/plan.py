@@ -48,7 +48,7 @@ class HasherEntry:
 
     Attributes:
         dataset: name of the data set that it was trained on.
-        checkpoint: checkpoint written by ``train.py fit``.
+        checkpoint: checkpoint written by ``train.py fit``, or folder or Hub id (``user/name``) of a ``HashEncoder``.
         attacks: attacks that were trained against this hasher, by name; hashers may share names, and with them rows.
     """
 

@@ -1,19 +1,24 @@
-"""Trained hashing networks from their checkpoints: what is evaluated, and what attacks are trained against."""
+"""Trained hashing networks, from checkpoints or the Hub: what is evaluated, and what attacks are trained against."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from pickle import UnpicklingError  # what torch raises for a file that is no checkpoint
 from typing import Any
 
 import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_modules.digests import digest_of_weights
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.module import HashingModule
+from lightning_modules.hashing.network import HashingNetwork
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?<!\.ckpt)")
 
 
 def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
@@ -21,18 +26,49 @@ def load_encoder(checkpoint: str, data: Any) -> HashEncoder:
     return load_hasher(checkpoint, data).image_encoder
 
 
-def load_hasher(checkpoint: str, data: Any) -> HashingModule:
+def load_hasher(checkpoint: str, data: Any) -> HashingNetwork:
     """Load a trained hashing network, frozen and in eval mode, and check that it fits the data.
 
     Args:
-        checkpoint: file written by ``train.py fit``; read with ``weights_only=True``.
+        checkpoint: file written by ``train.py fit``, read with ``weights_only=True``; or folder or Hub id
+            (``user/name``) of an image encoder, as ``HashEncoder.save_pretrained`` writes it. Only a checkpoint tells
+            what it was trained on, and is checked against the data.
         data: the data module, set up.
 
     Raises:
-        ValueError: no such file, no checkpoint of a HashingModule, or one of other classes or other text features.
+        ValueError: no such file, folder or Hub id, no hashing network, or a checkpoint of other classes or other text
+            features.
     """
-    module = load_module(checkpoint)
-    trained = module.facts
+    if Path(checkpoint).is_dir() or (not Path(checkpoint).exists() and HUB_ID.fullmatch(checkpoint)):
+        network = _load_pretrained(checkpoint)
+    else:
+        network = load_module(checkpoint)
+        _check_training(checkpoint, network.facts, data)
+    network.eval().requires_grad_(False)
+    # The layout that convolutions prefer; results change by rounding only.
+    network.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _load_pretrained(name: str) -> HashingNetwork:
+    """Load the image encoder of a folder or Hub id as a network of its own."""
+    try:
+        encoder = HashEncoder.from_pretrained(name)
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise ValueError(
+            f"hasher {name!r}: there is no such file or folder here (train.py fit writes checkpoints), and no model of "
+            f"that name could be had from the Hub ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
+        ) from error
+    if encoder.backbone.input_width is not None:
+        raise ValueError(f"hasher {name!r} is an encoder of texts; expected one of images")
+    rank_zero_warn(f"hasher {name!r} does not tell what it was trained on: queries may be among its training items")
+    network = HashingNetwork({"image": encoder.backbone}, encoder.num_bits, batch_norm=False, directions=None)
+    network.encoders["image"] = encoder
+    return network
+
+
+def _check_training(checkpoint: str, trained: dict[str, Any], data: Any) -> None:
+    """Compare what a network was trained on with the data."""
     if list(trained["class_names"]) != list(data.class_names):
         raise ValueError(
             f"checkpoint {checkpoint!r} was trained on {trained['num_classes']} classes of "
@@ -45,10 +81,6 @@ def load_hasher(checkpoint: str, data: Any) -> HashingModule:
         )
     if "text" in trained and data.text_width is not None:
         _check_text(checkpoint, trained, data)
-    module.eval().requires_grad_(False)
-    # The layout that convolutions prefer; results change by rounding only.
-    module.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return module
 
 
 def _check_text(checkpoint: str, trained: dict[str, Any], data: Any) -> None:
@@ -76,7 +108,9 @@ def load_module(checkpoint: str) -> HashingModule:
         ValueError: no such file, no checkpoint of a HashingModule, or weights that are not finite.
     """
     if not Path(checkpoint).is_file():
-        raise ValueError(f"checkpoint {checkpoint!r}: no such file; train one with train.py fit")
+        raise ValueError(
+            f"checkpoint {checkpoint!r}: no such file; train one with train.py fit (and no Hub id, which is user/name)"
+        )
     try:
         module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:

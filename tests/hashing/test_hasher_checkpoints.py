@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from datamodules import ScenesDataModule
-from lightning_modules.hashing import HashEncoder, TimmBackbone, digest_of_hasher, load_encoder
+from lightning_modules.hashing import HashEncoder, TextMLP, TimmBackbone, digest_of_hasher, load_encoder, load_hasher
 from tests.conftest import Tiny
 
 
@@ -32,6 +33,48 @@ def test_a_good_checkpoint_gives_a_frozen_encoder(tiny: Tiny, data):
 def test_missing_file(data):
     with pytest.raises(ValueError, match=r"'nothing\.ckpt': no such file"):
         load_encoder("nothing.ckpt", data)
+
+
+@pytest.mark.parametrize("source", ["folder", "Hub"])
+def test_a_saved_encoder_is_a_hasher_too(source, tiny: Tiny, data, tmp_path, monkeypatch):
+    trained, name = load_encoder(str(tiny.hasher), data), str(tmp_path)
+    trained.save_pretrained(tmp_path)
+    if source == "Hub":
+        name, downloads = "user/hasher", []
+        monkeypatch.setattr(
+            "lightning_modules.hub.snapshot_download", lambda name, **options: downloads.append(name) or str(tmp_path)
+        )
+    with pytest.warns(UserWarning, match=f"hasher '{name}' does not tell what it was trained on"):
+        network = load_hasher(name, data)
+    assert source == "folder" or downloads == ["user/hasher"]
+    assert (network.text_encoder, network.training, network.num_bits) == (None, False, 8)
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert digest_of_hasher(network.image_encoder) == digest_of_hasher(trained)  # so that stored stages are found again
+    images = torch.rand(3, 3, 16, 16)
+    assert torch.equal(network.image_encoder(images), trained(images))
+
+
+def test_what_is_neither_here_nor_on_the_hub_is_told_with_both_readings(data, monkeypatch):
+    def fails(name, **options):
+        raise LocalEntryNotFoundError("no connection\nand more")
+
+    monkeypatch.setattr("lightning_modules.hub.snapshot_download", fails)
+    message = (
+        r"'user/hasher': there is no such file or folder here \(train\.py fit .* Hub \(LocalEntry.*: no connection\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_hasher("user/hasher", data)
+    for name in ("runs/last.ckpt", "runs/dpsh/checkpoints"):
+        with pytest.raises(ValueError, match=f"'{name}': no such file; .*and no Hub id"):
+            load_hasher(name, data)
+
+
+def test_an_encoder_of_texts_is_refused(data, tmp_path):
+    backbone = TextMLP([4])
+    backbone.set_up(5)
+    HashEncoder(backbone, 8).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="is an encoder of texts; expected one of images"):
+        load_hasher(str(tmp_path), data)
 
 
 def test_file_that_is_no_checkpoint(data, tmp_path):
