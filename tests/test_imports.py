@@ -53,6 +53,7 @@ LAYERS = (
         "augmentation",
         "pictures",
         "processes",
+        "store_files",
     ),
     ("galleries", "retrieval"),
     ("hashing",),

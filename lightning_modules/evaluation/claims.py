@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from lightning_modules.evaluation.files import StoreFiles
+from lightning_modules.store_files import StoreFiles
 
 BEAT = 10.0  # seconds between two signs of life
 EXPIRY = 60.0  # seconds without one after which a process counts as dead

@@ -10,7 +10,6 @@ from lightning import Trainer
 
 from lightning_modules.evaluation.chance import chance_levels
 from lightning_modules.evaluation.context import HasherContext, make_context
-from lightning_modules.evaluation.files import StoreFiles
 from lightning_modules.evaluation.hashers import LoadedHasher, cell_stages, load_for_evaluation
 from lightning_modules.evaluation.module import EvaluationModule
 from lightning_modules.evaluation.part import Part
@@ -20,6 +19,7 @@ from lightning_modules.evaluation.shards import ShardSampler, busy_shards, shard
 from lightning_modules.evaluation.stages import CellStages
 from lightning_modules.evaluation.store import ArtifactStore
 from lightning_modules.processes import advise_on_failure, decided_by_first_process, is_first_process, process_count
+from lightning_modules.store_files import StoreFiles
 
 TrainerFactory = Callable[[Cell | None], Trainer]
 WHOLE = Part()

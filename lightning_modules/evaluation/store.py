@@ -18,10 +18,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lightning_modules.evaluation.claims import Claims
-from lightning_modules.evaluation.files import StoreFiles
+from lightning_modules.store_files import StoreFiles
 
 Tensors = dict[str, Tensor]
-HEADER = 4096  # bytes that a shard's header rarely exceeds
 POLLS = (0.1, 5.0)  # seconds between two looks at a shard that another process is computing: first, most
 COUNTED = ("images", "codes", "labels")  # tensors whose first dimension is that of the items
 
@@ -151,11 +150,7 @@ class Stage:
         self._files.write(f"{self.folder}/manifest.json", json.dumps(content, indent=1).encode())
 
     def _header(self, shard: int) -> tuple[dict[str, Any], int]:
-        start = self._files.read(self.path(shard), HEADER)
-        length = 8 + int.from_bytes(start[:8], "little")
-        if length > len(start):
-            start = self._files.read(self.path(shard), length)
-        header = json.loads(start[8:length])
+        header, length = self._files.read_tensor_header(self.path(shard))
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         return header, length + max(ends, default=0)
 

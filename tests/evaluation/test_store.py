@@ -15,9 +15,9 @@ import torch
 
 from lightning_modules.evaluation import claims, store
 from lightning_modules.evaluation.claims import Claims
-from lightning_modules.evaluation.files import StoreFiles
 from lightning_modules.evaluation.shards import ShardSampler, busy_shards
 from lightning_modules.evaluation.store import ArtifactStore
+from lightning_modules.store_files import StoreFiles
 
 SHARDS = 8
 FORK = multiprocessing.get_context("fork")

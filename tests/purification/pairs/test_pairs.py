@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import fsspec
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -169,6 +170,29 @@ def test_stored_images_are_those_of_the_item(stored, data, batch):
         used = [a + b for a, b in zip(used, hits, strict=True)]
     assert min(used) > 3
     assert (images - batch.image[rows]).abs().max() <= 8.001 / 255
+
+
+def test_stored_images_are_read_from_any_address(stored, data, batch):
+    address = "memory://stored-pairs-test"
+    memory = fsspec.filesystem("memory")
+    for path in (path for path in (stored / "store").rglob("*") if path.is_file()):
+        memory.pipe_file(f"/stored-pairs-test/{path.relative_to(stored / 'store').as_posix()}", path.read_bytes())
+    sources = StoredPairs(str(stored), clean_share=0.3), StoredPairs(store=address, clean_share=0.3)
+    for source in sources:
+        source.setup(data, CPU)
+    for epoch in range(2):
+        assert torch.equal(*(source(batch, epoch) for source in sources))
+    memory.rm("/stored-pairs-test", recursive=True)
+    with pytest.raises(ValueError, match=f"{address}/adversarial: no finished stage"):
+        sources[1].setup(data, CPU)
+
+
+def test_one_place_is_to_be_given():
+    for options in ({}, {"evaluation": "runs/x", "store": "memory://x"}):
+        with pytest.raises(ValueError, match="give either evaluation"):
+            StoredPairs(**options)
+    with pytest.raises(ValueError, match="artefact store nowhere://x"):
+        StoredPairs(store="nowhere://x")
 
 
 def changed_manifest(stored, folder, **facts):

@@ -1,4 +1,4 @@
-"""Files of an artefact store at any address that fsspec knows: a folder, ``memory://``, ``s3://`` and others.
+"""StoreFiles: an artefact store at any address that fsspec knows: a folder, ``memory://``, ``s3://`` and others.
 
 A file appears whole or not at all. Object stores put an object in one step; elsewhere it is written to a temporary
 name and moved.
@@ -7,12 +7,16 @@ name and moved.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import uuid
+from collections.abc import Sequence
+from typing import Any
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+HEADER = 4096  # bytes that the header of a safetensors file rarely exceeds
 ATOMIC_PUT = frozenset({"memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"})
 
 
@@ -72,6 +76,32 @@ class StoreFiles:
         """
         content: bytes = self._fs.cat_file(self._path(path), start=None if end is None else 0, end=end)
         return content
+
+    def read_parts(self, parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
+        """Return bytes ``first:end`` of files, each given by ``(path, first, end)``; at once, where the place can.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        paths, firsts, ends = ([part[place] for part in parts] for place in range(3))
+        paths = [self._path(str(path)) for path in paths]
+        contents: list[bytes] = self._fs.cat_ranges(paths, firsts, ends, on_error="raise")
+        for content in contents:  # which file systems that read at once return nevertheless
+            if isinstance(content, BaseException):
+                raise content
+        return contents
+
+    def read_tensor_header(self, path: str) -> tuple[dict[str, Any], int]:
+        """Return the header of a safetensors file, and the position of its first byte of data.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        start = self.read(path, HEADER)
+        length = 8 + int.from_bytes(start[:8], "little")
+        if length > len(start):
+            start = self.read(path, length)
+        return json.loads(start[8:length]), length
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file in one step, whether or not there is one of that name."""
