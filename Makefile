@@ -33,7 +33,7 @@ test-all: lint
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# Train a hashing network and a small DDPM on generated scenes, attack, purify, score; a quarter to half an
+# Train a hashing network and a small DDPM on generated scenes, attack, purify, score; a quarter of an
 # hour on two cores. A killed demo goes on where it stopped, a finished one ends in seconds.
 FIT := $(BIN)/python train.py fit --config configs/trainer/default.yaml
 SCENES := $(FIT) --config configs/data/scenes.yaml

@@ -29,8 +29,8 @@ class SplitSizes:
         database: database items.
         val_database: at most that many items, evenly spread, are ranked while a network trains.
         seed: seed of the split rule ``retpur-v1``.
-        train_skip: training items to leave out before the first one taken. A purifier learns best from items that the
-            hasher was not trained on, which are hashed as queries are.
+        train_skip: training items to leave out before the first one taken, for a second network that is to see others
+            than the first.
     """
 
     query: int | None = 1000
