@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 
 from datamodules.source import ItemSource
+from tests.datamodules.pets import parts, saved
+
+__all__ = ["parts", "saved"]  # fixtures of all files
 
 
 class MemorySource(ItemSource):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 
 from PIL import Image
 
 from datamodules import Loading, SplitSizes
 from datamodules.layouts.coco import Coco
 from datamodules.mscoco import MSCOCO
+from tests.datamodules.layouts.writing import pack, unpack
 
 GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 # In the order of their ids.
@@ -84,19 +84,6 @@ def originals(year):
         inside = [number for number in OBJECTS if (number in IN_VAL[year]) == (part == "val")]
         found[f"{part}{year}"] = {f"{part}{year}/{file_name(n, part, year)}": jpeg(n) for n in inside}
     return found | {f"annotations_trainval{year}": annotations}
-
-
-def unpack(root, files):
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-
-
-def pack(path, files):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
 
 
 def folder(root, year="2014"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -12,6 +10,7 @@ from PIL import Image
 from datamodules import Loading, SplitSizes
 from datamodules.flickr25k import FLICKR25K
 from datamodules.layouts.mirflickr import MirFlickr
+from tests.datamodules.layouts.writing import pack, unpack
 
 # Picture 10 has only an _r1 label and picture 3 none; 2 has no tags, and 20 no common one.
 LABELS = {
@@ -55,20 +54,6 @@ def originals():
         shown = [number for number in LABELS if concept in LABELS[number].split()]
         annotations[f"{concept}.txt"] = "".join(f"{number}\n" for number in shown).encode()
     return pictures, annotations
-
-
-def unpack(root, files):
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-
-
-def pack(path, files):
-    if isinstance(path, Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
 
 
 def folder(root):

@@ -26,8 +26,8 @@ from tests.datamodules.layouts.coco_files import (
     nested,
     pictures_in_one_folder_each,
     read,
-    unpack,
 )
+from tests.datamodules.layouts.writing import unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*items, the protocol mscoco")
 

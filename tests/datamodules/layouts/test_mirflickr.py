@@ -28,8 +28,8 @@ from tests.datamodules.layouts.mirflickr_files import (
     nested_archives,
     originals,
     read,
-    unpack,
 )
+from tests.datamodules.layouts.writing import unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*items, the protocol flickr25k")
 

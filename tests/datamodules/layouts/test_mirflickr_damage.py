@@ -21,10 +21,9 @@ from tests.datamodules.layouts.mirflickr_files import (
     labels_of,
     module_of,
     originals,
-    pack,
     read,
-    unpack,
 )
+from tests.datamodules.layouts.writing import pack, unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*items, the protocol flickr25k")
 
