@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lightning_modules.evaluation.paper.figures import read_figures
-from lightning_modules.evaluation.report.comparison import Comparison
+from lightning_modules.evaluation.report.paper_table import Comparison
 from lightning_modules.evaluation.report.scores import COLUMN, score_title
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 
 from lightning_modules.evaluation.report.bits import flips_plot
-from lightning_modules.evaluation.report.comparison import NOTE, comparison_html
 from lightning_modules.evaluation.report.lines import sweep_plot
 from lightning_modules.evaluation.report.model import (
     CaptionedPicture,
@@ -19,6 +18,7 @@ from lightning_modules.evaluation.report.model import (
     row_label,
     summary,
 )
+from lightning_modules.evaluation.report.paper_table import NOTE, comparison_html
 from lightning_modules.evaluation.report.style import STYLE
 from lightning_modules.evaluation.report.svg import Series, interval_plot, precision_recall_plot
 from lightning_modules.evaluation.report.sweep import SWEPT, find_sweeps

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lightning_modules.evaluation.report.comparison import NAMES, NOTE, TITLES, Comparison
 from lightning_modules.evaluation.report.model import (
     DISTORTIONS,
     FIGURES,
@@ -20,6 +19,7 @@ from lightning_modules.evaluation.report.model import (
     numbers,
     summary,
 )
+from lightning_modules.evaluation.report.paper_table import NAMES, NOTE, TITLES, Comparison
 from lightning_modules.evaluation.report.scores import score_columns, score_title
 
 

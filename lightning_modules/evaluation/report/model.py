@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.evaluation.report.comparison import Comparison
+from lightning_modules.evaluation.report.paper_table import Comparison
 
 Row = Mapping[str, Any]
 RowKey = tuple[str, str, str, str, str]
