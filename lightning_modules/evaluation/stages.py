@@ -1,4 +1,4 @@
-"""What each stage of an evaluation depends on: the facts that ``store.content_key`` hashes to its key.
+"""What each stage of an evaluation depends on: the facts that ``cache_key.py`` hashes to its key.
 
     targets      data, split, target options
     database     data, split, hasher

@@ -7,7 +7,6 @@ shard claims it first. A store is a folder or any other place that fsspec knows.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,25 +16,13 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lightning_modules.evaluation.cache_key import content_key
 from lightning_modules.evaluation.claims import Claims
 from lightning_modules.store_files import StoreFiles
 
 Tensors = dict[str, Tensor]
 POLLS = (0.1, 5.0)  # seconds between two looks at a shard that another process is computing: first, most
 COUNTED = ("images", "codes", "labels")  # tensors whose first dimension is that of the items
-
-
-def content_key(facts: dict[str, Any]) -> str:
-    """Hash facts to a key: SHA-256 of their canonical JSON.
-
-    Args:
-        facts: plain values; for a stage its name, version, parameters, seed, and the keys of what it is
-            made from.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The rows of all processes, for losses that compare the items of a batch with each other."""
+"""The rows of all processes: for losses that compare the items of a batch with each other, and for memories."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 
 class _GatherRows(torch.autograd.Function):
@@ -42,3 +43,19 @@ def gather_rows(rows: Tensor, dim: int = 0) -> tuple[Tensor, slice]:
         return rows, slice(0, count)
     gathered: Tensor = _GatherRows.apply(rows.movedim(dim, 0).contiguous())
     return gathered.movedim(0, dim), slice(dist.get_rank() * count, (dist.get_rank() + 1) * count)
+
+
+def gather_memory_rows(index: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Collect what every process writes to its copy of a memory: where, and what, so that all copies stay equal.
+
+    Args:
+        index: int64 ``(b,)``; processes may have different numbers of rows.
+        values: ``(b, ...)``, without gradients.
+
+    Returns:
+        both of all processes, in the order of their ranks.
+    """
+    index, values = index.contiguous(), values.detach().contiguous()
+    if not (dist.is_available() and dist.is_initialized()):
+        return index, values
+    return torch.cat(gather_all_tensors(index)), torch.cat(gather_all_tensors(values))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.utilities.distributed import gather_all_tensors
+
+from lightning_modules.hashing.gather import gather_memory_rows
 
 
 class CodeMemory(nn.Module):
@@ -29,8 +30,5 @@ class CodeMemory(nn.Module):
     @torch.no_grad()
     def write(self, index: Tensor, codes: Tensor) -> None:
         """Store the codes ``(b, K)`` of items ``index`` ``(b,)``, those of the other processes included."""
-        index, codes = index.contiguous(), codes.detach().to(self.codes.dtype).contiguous()
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            index = torch.cat(gather_all_tensors(index))
-            codes = torch.cat(gather_all_tensors(codes))
+        index, codes = gather_memory_rows(index, codes.to(self.codes.dtype))
         self.codes[index] = codes
