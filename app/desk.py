@@ -23,7 +23,7 @@ from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.plan import CLEAN
 from lightning_modules.evaluation.runner import Evaluation
 from lightning_modules.evaluation.treatment import attacked_encoder, craft, defend, hash_paths
-from lightning_modules.galleries import as_picture
+from lightning_modules.query_pictures import as_picture
 from lightning_modules.randomness import content_ids
 from lightning_modules.retrieval.metrics import top_n
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lightning_modules.evaluation.context import HasherContext
-from lightning_modules.galleries import as_picture, in_words, kind_of
 from lightning_modules.pictures import Kind, Picture
+from lightning_modules.query_pictures import as_picture, in_words, kind_of
 from lightning_modules.retrieval.metrics import top_n
 from lightning_modules.types import CodeBook
 

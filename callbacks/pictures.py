@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from callbacks.logging import writer
-from lightning_modules.galleries import query_strip
+from lightning_modules.query_pictures import query_strip
 
 
 class QueryPictures(Callback):

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, Trainer
 
 from callbacks.logging import writer
-from lightning_modules.galleries import retrieval_lists, retrieved_texts
+from lightning_modules.query_pictures import retrieval_lists, retrieved_texts
 
 
 class RetrievalLists(Callback):

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from callbacks.logging import writer
-from lightning_modules.galleries import can_be_watched, purification_trajectory
+from lightning_modules.query_pictures import can_be_watched, purification_trajectory
 
 
 class PurificationTrajectory(Callback):

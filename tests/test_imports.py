@@ -35,7 +35,7 @@ LIGHTNING_FILES = {
     "evaluation.plan": "plans name LightningDataModules",
     "evaluation.results": "writes what LightningModules measured, from the first process",
     "evaluation.summary": "reports a finished evaluation, from the first process",
-    "evaluation.gallery": "shows a finished evaluation",
+    "evaluation.report_pictures": "shows a finished evaluation",
     "evaluation.projector": "shows a finished evaluation",
     "evaluation.export.writing": "runs an evaluation's Trainer over the database that it exports",
     "processes": "asks Lightning for the rank",
@@ -55,7 +55,7 @@ LAYERS = (
         "processes",
         "store_files",
     ),
-    ("galleries", "retrieval"),
+    ("query_pictures", "retrieval"),
     ("hashing",),
     ("attacks", "defences"),
     ("purification", "adversarial_training"),
@@ -118,7 +118,7 @@ def test_pure_files_never_import_lightning():
             assert is_index or other not in allowed, f"{name} is pure, {other} is not"
 
 
-@pytest.mark.parametrize("package", ["attacks", "defences", "retrieval", "galleries", "types"])
+@pytest.mark.parametrize("package", ["attacks", "defences", "retrieval", "query_pictures", "types"])
 def test_attacks_defences_and_metrics_work_without_lightning(package):
     """Follow all imports, those of parent packages included; what trains an attack may use Lightning."""
     apart = "lightning_modules.attacks.training"
@@ -140,8 +140,8 @@ def test_layers_import_downwards_only():
             assert own == theirs or LAYER[theirs] < LAYER[own] or foundations, f"{name} imports {other}"
 
 
-def test_galleries_import_pictures_only():
-    ours = {other for _, other in pairs("lightning_modules.galleries")}
+def test_query_pictures_import_pictures_only():
+    ours = {other for _, other in pairs("lightning_modules.query_pictures")}
     assert ours == {"lightning_modules.pictures"}
 
 
@@ -167,7 +167,7 @@ def test_galleries_import_pictures_only():
                 "lightning",
                 "lightning_modules.types",
                 "lightning_modules.pictures",
-                "lightning_modules.galleries",
+                "lightning_modules.query_pictures",
             ],
         ),
     ],

@@ -9,12 +9,12 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightning_modules.evaluation.gallery import report_pictures
 from lightning_modules.evaluation.paper import compare
 from lightning_modules.evaluation.projector import write_projector
 from lightning_modules.evaluation.report import Report, row_key, write_report
 from lightning_modules.evaluation.report.model import attack_label
 from lightning_modules.evaluation.report.paper_table import comparison_text
+from lightning_modules.evaluation.report_pictures import report_pictures
 from lightning_modules.evaluation.runner import Evaluation
 
 COLUMNS = ("hasher", "attack", "defence", "map", "t_map", "anchor_t_map", "linf", "ssim", "seconds")

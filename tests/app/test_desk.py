@@ -12,9 +12,9 @@ import torch
 from app.query import Choice
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.runner import Evaluation
-from lightning_modules.galleries import as_picture
 from lightning_modules.hashing import HashingModule
 from lightning_modules.purification import DiffusionPurifier
+from lightning_modules.query_pictures import as_picture
 from lightning_modules.types import binarize
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses import DADH, TrainingFacts
-from lightning_modules.hashing.losses.adversarial import (
+from lightning_modules.hashing.losses.discriminators import (
     Discriminator,
     discriminator_loss,
     generator_loss,

@@ -11,7 +11,7 @@ import torch
 
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses import DGCPN, TrainingFacts
-from lightning_modules.hashing.losses.neighbours import neighbour_probabilities, similarity_target
+from lightning_modules.hashing.losses.dgcpn_target import neighbour_probabilities, similarity_target
 from lightning_modules.hashing.losses.procedure import Forward
 from lightning_modules.types import Batch
 from tests.hashing.random_data import Flat
@@ -48,7 +48,7 @@ def looped_target(image, text, a1, a2, k, scale):
 
 
 def test_target_is_the_formula(monkeypatch):
-    monkeypatch.setattr("lightning_modules.hashing.losses.neighbours.CHUNK", 4)
+    monkeypatch.setattr("lightning_modules.hashing.losses.dgcpn_target.CHUNK", 4)
     image, text = features()
     rows = neighbour_probabilities(image, text, 0.2, 4)
     found = similarity_target(image, text, rows, 0.2, 0.3, 7.0)
@@ -173,7 +173,7 @@ def test_what_the_target_needs_is_said_before_training():
 
 SCRIPT = """
 import resource, torch
-from lightning_modules.hashing.losses.neighbours import neighbour_probabilities
+from lightning_modules.hashing.losses.dgcpn_target import neighbour_probabilities
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 torch.set_num_threads(1)
 neighbour_probabilities(torch.rand(600, 8), torch.rand(600, 8), 0.01, 240)

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from lightning_modules.hashing.encoder import HashEncoder
-from lightning_modules.hashing.losses.adversarial import (
+from lightning_modules.hashing.losses.base import TrainingFacts
+from lightning_modules.hashing.losses.discriminators import (
     Discriminator,
     discriminator_loss,
     generator_loss,
     gradient_penalty,
 )
-from lightning_modules.hashing.losses.base import TrainingFacts
 from lightning_modules.hashing.losses.procedure import Forward, MakeOptimizer, Step, TrainingProcedure
 from lightning_modules.hashing.losses.triplets import SLACK, triplet_losses
 from lightning_modules.hashing.memory import CodeMemory

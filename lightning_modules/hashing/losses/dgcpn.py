@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.losses.base import TrainingFacts
-from lightning_modules.hashing.losses.neighbours import neighbour_probabilities, similarity_target
+from lightning_modules.hashing.losses.dgcpn_target import neighbour_probabilities, similarity_target
 from lightning_modules.hashing.losses.procedure import Forward, MakeOptimizer, Step, TrainingProcedure
 from lightning_modules.types import Batch, binarize
 
@@ -20,7 +20,7 @@ class DGCPN(TrainingProcedure):
     r"""Codes whose cosines follow a similarity made of both modalities and of the graph of neighbours.
 
     With XX, YY and XY the cosines within and between the codes x (image) and y (text) of a batch and S the target of
-    :func:`~lightning_modules.hashing.losses.neighbours.similarity_target`, ``~`` zeroing diagonals:
+    :func:`~lightning_modules.hashing.losses.dgcpn_target.similarity_target`, ``~`` zeroing diagonals:
 
     .. math:: \frac1b \sum_i (XY_{ii} - K_0)^2
         + d \left[ \|\tilde{YY} - \tilde S\|^2 + \|\tilde{XY} - \tilde S\|^2 + \|\tilde{XX} - \tilde S\|^2 \right]

@@ -1,4 +1,4 @@
-"""Pictures of what an evaluation did to its queries; shared by TensorBoard and the report."""
+"""Pictures of a query: strip, ranked lists, chain of its purification; for TensorBoard, report and search page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses the pictures of a report: each attack before the plan's first defence."""
+"""The sample grid of a report: which queries it shows, as strips, ranked lists and one chain of a purification."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from lightning_modules.evaluation.plan import CLEAN
 from lightning_modules.evaluation.report.model import CaptionedPicture, RetrievalExample
 from lightning_modules.evaluation.runner import Evaluation
-from lightning_modules.galleries import can_be_watched, purification_trajectory, query_strip, ranked_lists
 from lightning_modules.pictures import Picture
+from lightning_modules.query_pictures import can_be_watched, purification_trajectory, query_strip, ranked_lists
 
 
 def report_pictures(

@@ -1,10 +1,12 @@
-"""Composed pictures of outputs; what callbacks and the report share."""
+"""Pictures of a query: what callbacks and the report share."""
 
 import numpy as np
 import torch
 
 from lightning_modules.defences import GaussianBlur, NoDefence
-from lightning_modules.galleries import (
+from lightning_modules.pictures import retrieval_list, trajectory
+from lightning_modules.purification import DiffusionPurifier
+from lightning_modules.query_pictures import (
     as_picture,
     can_be_watched,
     in_words,
@@ -12,8 +14,6 @@ from lightning_modules.galleries import (
     ranked_lists,
     retrieval_lists,
 )
-from lightning_modules.pictures import retrieval_list, trajectory
-from lightning_modules.purification import DiffusionPurifier
 from tests.callbacks.stub import StubModule, WatchedDefence, as_array, make_outputs, pictures
 
 
