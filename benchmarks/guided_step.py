@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmarks.timing import interleave, machine, median_ratio, milliseconds
 from lightning_modules.purification import Denoiser, Diffusion, DiffusionPurifier, DiffusionSchedule
+from lightning_modules.purification.chain import guided_step
 from lightning_modules.purification.samplers import reverse_steps
-from lightning_modules.purification.sampling import guided_step
 
 TARGETS = {"mse": 1.03, "ssim": 1.10}
 SIZES = {"32 px, batch 64": (64, 3, 32, 32), "224 px, batch 1": (1, 3, 224, 224)}

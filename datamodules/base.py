@@ -18,10 +18,10 @@ from datamodules.dataset import Item, Loading, RetrievalDataset, collate
 from datamodules.feature_cache import FeatureCache
 from datamodules.images import Pixels, Resize
 from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
+from datamodules.parquet import read_facts
 from datamodules.pixel_cache import PixelCache
 from datamodules.source import DataError, ItemSource
 from datamodules.splits import SPLIT_NAMES, SPLIT_RULE, Splits, SplitSizes, make_splits
-from datamodules.tables import read_facts
 from datamodules.text.base import TextFeatures, TextTable
 from lightning_modules.types import Batch
 

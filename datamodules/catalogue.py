@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
+from datamodules.parquet import label_column, labels_of, read_table, write_table
 from datamodules.source import DataError, ItemSource
 from datamodules.stores import PictureStore
-from datamodules.tables import label_column, labels_of, read_table, write_table
 
 VERSION = "1"
 Texts = Sequence[Sequence[str]]

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datamodules.layouts.conversion import Conversion, beside, fingerprint, labels_sha256, write_json
-from datamodules.layouts.hdf5 import opened, read_labels
+from datamodules.layouts.item_arrays import opened, read_labels
 from datamodules.layouts.orientation import Orientation, Sample, judge, sample_pictures
 from datamodules.layouts.pixelfile import Axes, PixelFile, open_pixel_file
 from datamodules.layouts.slabs import SLAB_BYTES, PixelArray, WithItemAxis, slab_shape, slabs

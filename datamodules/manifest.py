@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from datamodules.parquet import label_column, write_table
 from datamodules.source import ItemSource
 from datamodules.splits import Splits
-from datamodules.tables import label_column, write_table
 
 
 def fingerprint(

@@ -37,13 +37,14 @@ LIGHTNING_FILES = {
     "evaluation.summary": "reports a finished evaluation, from the first process",
     "evaluation.report_pictures": "shows a finished evaluation",
     "evaluation.projector": "shows a finished evaluation",
-    "evaluation.export.writing": "runs an evaluation's Trainer over the database that it exports",
+    "evaluation.export.hasher": "runs an evaluation's Trainer over the database that it exports",
     "processes": "asks Lightning for the rank",
 }
 # Lower layers never import higher ones; packages of one layer never import each other.
 LAYERS = (
     (
         "arguments",
+        "atomic",
         "types",
         "checks",
         "randomness",

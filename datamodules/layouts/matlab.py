@@ -1,4 +1,8 @@
-"""MATLAB files: v5 through SciPy, v7.3 and plain HDF5 through h5py, told apart by content, never by suffix."""
+"""Variables of a MATLAB file by name, as MATLAB has them: strings, cells, sparse matrices, its order of axes.
+
+v5 is read through SciPy, v7.3 and plain HDF5 through h5py, told apart by content, never by suffix. A variable is read
+in whole; large arrays of pixels are the business of :mod:`datamodules.layouts.item_arrays`.
+"""
 
 from __future__ import annotations
 

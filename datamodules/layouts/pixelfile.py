@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from datamodules.layouts.hdf5 import LABELS, NAMES, PIXELS, TEXT, Variable, array_files, find, is_array_file, variables
+from datamodules.layouts.item_arrays import (
+    LABELS,
+    NAMES,
+    PIXELS,
+    TEXT,
+    Variable,
+    array_files,
+    find,
+    is_array_file,
+    variables,
+)
 from datamodules.source import DataError
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from lightning_modules.atomic import replaced_at_once, written_at_once
 from lightning_modules.checks import round_to_8bit
 from lightning_modules.defences import Defence
 from lightning_modules.hashing.checkpoints import load_module
@@ -85,7 +84,8 @@ class FolderPurification(LightningModule):
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             if not record.exists():
-                _replace(record, json.dumps(facts).encode())
+                with written_at_once(record) as file:
+                    json.dump(facts, file)
         except OSError as error:
             raise ValueError(f"out={self._out}: cannot be written ({error.strerror})") from error
         if json.loads(record.read_text()) != facts:
@@ -150,11 +150,8 @@ class FolderPurification(LightningModule):
 
     def _write(self, picture: Picture, image: Tensor) -> None:
         pixels = round_to_8bit(image).permute(1, 2, 0).contiguous().numpy()
-        path = self._out / picture.target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-        Image.fromarray(pixels).save(partial, format="PNG")
-        os.replace(partial, path)
+        with replaced_at_once(self._out / picture.target) as partial:
+            Image.fromarray(pixels).save(partial, format="PNG")
         self.written += 1
 
     def on_predict_end(self) -> None:
@@ -165,9 +162,3 @@ class FolderPurification(LightningModule):
         if self._hasher is not None and is_first_process():
             write_codes(self._hasher.to(self.device), self._out, self._hasher_size)
         print(f"{self.written} pictures cleaned, {len(self.skipped)} skipped: {self._out}", flush=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
+
+from lightning_modules.atomic import replaced_at_once
 
 CODES = "codes.parquet"
 PICTURES_PER_CALL = 32
@@ -39,9 +40,8 @@ def write_codes(hasher: Any, folder: Path, size: int) -> None:
     table = torch.cat(codes)
     column = pa.FixedSizeListArray.from_arrays(pa.array(table.flatten().numpy()), table.shape[1])
     ids = [path.relative_to(folder).as_posix() for path in paths]
-    partial = folder / f"{CODES}.partial"
-    pq.write_table(pa.table({"id": ids, "code": column}), partial)
-    os.replace(partial, folder / CODES)
+    with replaced_at_once(folder / CODES) as partial:
+        pq.write_table(pa.table({"id": ids, "code": column}), partial)
 
 
 def _read(path: Path) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.purification.denoiser import Denoiser
-from lightning_modules.purification.sizing import tiled
+from lightning_modules.purification.tiles import tiled
 
 Precision = Literal["float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -15,6 +15,7 @@ from lightning_modules.checks import check_images
 from lightning_modules.defences.base import Defence
 from lightning_modules.digests import digest_of_weights
 from lightning_modules.hub import HubModel
+from lightning_modules.purification.chain import Observer, guidance_scale, guided_reverse_chain
 from lightning_modules.purification.denoiser import Diffusion
 from lightning_modules.purification.guidance import Metric
 from lightning_modules.purification.network import FittingBatches, NetworkCall, Precision
@@ -27,7 +28,6 @@ from lightning_modules.purification.options import (
     TargetNoise,
 )
 from lightning_modules.purification.samplers import pull_per_scale
-from lightning_modules.purification.sampling import Observer, guidance_scale, guided_reverse_chain
 from lightning_modules.purification.saving import read_options, save_diffusion, write_options
 from lightning_modules.purification.schedule import DiffusionSchedule, Variance, trailing_steps
 from lightning_modules.purification.sizing import Sizing, fit

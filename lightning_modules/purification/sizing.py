@@ -1,4 +1,4 @@
-"""Images of another size than the network's: resized, padded by reflection, in tiles, or as they are."""
+"""Images of another size than the network's: resized, padded by reflection, or as they are; tiles are in ``tiles``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as vF
 
 Sizing = Literal["native", "resize", "resize_aliased", "pad", "tile"]
-Network = Callable[[Tensor, Tensor], Tensor]
 
 
 def fit(images: Tensor, sizing: Sizing, side: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -62,41 +61,3 @@ def _reflected(count: int, size: int, before: int, device: torch.device) -> Tens
     period = max(1, 2 * (count - 1))
     place = (torch.arange(size, device=device) - before) % period
     return torch.minimum(place, period - place) if count > 1 else torch.zeros_like(place)
-
-
-def tiled(network: Network, x: Tensor, timesteps: Tensor, side: int) -> Tensor:
-    """Run a network on overlapping square tiles and blend what it says.
-
-    Tiles lie evenly, each at least a quarter of its side over the next; where they overlap, the one whose middle is
-    nearer counts more. Images smaller than a tile are reflected to its size.
-
-    Args:
-        network: from ``(B, C, side, side)`` and timesteps to ``(B, C', side, side)``.
-        x: float ``(B, C, H, W)``.
-        timesteps: int64 ``(B,)``.
-        side: of a tile, in pixels.
-
-    Returns:
-        float ``(B, C', H, W)``.
-    """
-    height, width = x.shape[-2:]
-    padded = reflect(x, max(side, height), max(side, width))
-    window = torch.minimum(torch.arange(1, side + 1), torch.arange(side, 0, -1)).to(x)
-    window = window[:, None] * window
-    pieces, weight = [], torch.zeros(padded.shape[-2:], dtype=x.dtype, device=x.device)
-    for top in tile_starts(padded.shape[-2], side):
-        for left in tile_starts(padded.shape[-1], side):
-            rows, columns = slice(top, top + side), slice(left, left + side)
-            pieces.append((network(padded[..., rows, columns], timesteps), rows, columns))
-            weight[rows, columns] += window
-    first = pieces[0][0]
-    total = first.new_zeros(*first.shape[:2], *padded.shape[-2:])
-    for output, rows, columns in pieces:
-        total[..., rows, columns] += output * window
-    return (total / weight)[..., :height, :width]
-
-
-def tile_starts(length: int, side: int) -> list[int]:
-    """Where tiles begin along a line: as few as overlap by a quarter at least, evenly spread."""
-    count = 1 if length <= side else -(-(length - side) // (side - side // 4)) + 1
-    return [round(i * (length - side) / max(1, count - 1)) for i in range(count)]

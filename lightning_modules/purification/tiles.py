@@ -1,14 +1,20 @@
-"""Pictures of any size as tiles of few sizes: padded by reflection where small, cut with overlap where large."""
+"""Tiles: large pictures in overlapping squares, blended again.
+
+:class:`Tiling` and :class:`Blend` are for pictures whose tiles are purified one by one, each to its end;
+:func:`tiled` runs a single call of a network on tiles.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lightning_modules.purification.sizing import reflect, tile_starts
+from lightning_modules.purification.sizing import reflect
+
+Network = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,43 @@ class Blend:
         """Return the picture, float ``(3, H, W)``."""
         height, width = self._size
         return (self._total / self._weight)[:, :height, :width]
+
+
+def tiled(network: Network, x: Tensor, timesteps: Tensor, side: int) -> Tensor:
+    """Run a network on overlapping square tiles and blend what it says.
+
+    Tiles lie evenly, each at least a quarter of its side over the next; where they overlap, the one whose middle is
+    nearer counts more. Images smaller than a tile are reflected to its size.
+
+    Args:
+        network: from ``(B, C, side, side)`` and timesteps to ``(B, C', side, side)``.
+        x: float ``(B, C, H, W)``.
+        timesteps: int64 ``(B,)``.
+        side: of a tile, in pixels.
+
+    Returns:
+        float ``(B, C', H, W)``.
+    """
+    height, width = x.shape[-2:]
+    padded = reflect(x, max(side, height), max(side, width))
+    window = (_ramp(side)[:, None] * _ramp(side)).to(x)
+    pieces, weight = [], torch.zeros(padded.shape[-2:], dtype=x.dtype, device=x.device)
+    for top in tile_starts(padded.shape[-2], side):
+        for left in tile_starts(padded.shape[-1], side):
+            rows, columns = slice(top, top + side), slice(left, left + side)
+            pieces.append((network(padded[..., rows, columns], timesteps), rows, columns))
+            weight[rows, columns] += window
+    first = pieces[0][0]
+    total = first.new_zeros(*first.shape[:2], *padded.shape[-2:])
+    for output, rows, columns in pieces:
+        total[..., rows, columns] += output * window
+    return (total / weight)[..., :height, :width]
+
+
+def tile_starts(length: int, side: int) -> list[int]:
+    """Where tiles begin along a line: as few as overlap by a quarter at least, evenly spread."""
+    count = 1 if length <= side else -(-(length - side) // (side - side // 4)) + 1
+    return [round(i * (length - side) / max(1, count - 1)) for i in range(count)]
 
 
 def _ramp(length: int) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules import tables
+from datamodules import parquet
 from datamodules.manifest import fingerprint, text_fingerprint, write_manifest
 from datamodules.source import DataError
 from datamodules.splits import Splits, SplitSizes, make_splits
@@ -186,7 +186,7 @@ def test_a_failed_write_leaves_nothing_behind(memory, tmp_path, monkeypatch, ste
         raise OSError("disk full")
 
     if step == "write":
-        monkeypatch.setattr(tables.pq, "write_table", full)
+        monkeypatch.setattr(parquet.pq, "write_table", full)
     else:
         monkeypatch.setattr(os, "replace", refuse)
     source = memory()

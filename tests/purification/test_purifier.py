@@ -9,7 +9,7 @@ from diffusers import DDPMPipeline, DDPMScheduler
 from lightning_modules.checks import round_to_8bit
 from lightning_modules.configurable import build
 from lightning_modules.defences import Defence
-from lightning_modules.purification import Diffusion, DiffusionPurifier, sampling
+from lightning_modules.purification import Diffusion, DiffusionPurifier, chain
 from lightning_modules.purification.options import ChainOptions
 from lightning_modules.randomness import SampleNoise, content_ids
 
@@ -107,7 +107,7 @@ def test_the_chain_is_the_one_of_the_sampler(diffusion, images):
     ids = names(2)
     noise = SampleNoise(7, "purify/0", ids)
     with torch.no_grad():
-        x0 = sampling.guided_reverse_chain(
+        x0 = chain.guided_reverse_chain(
             diffusion.denoiser,
             diffusion.schedule.respace(250),
             ChainOptions(**options),
@@ -134,7 +134,7 @@ def test_the_network_is_called_as_often_as_asked(diffusion, images, options, cal
 def test_few_calls_are_a_chain_of_their_own(diffusion, images):
     purifier = DiffusionPurifier(diffusion, purify_steps=60, calls=3, sampler="dpm-solver++", pull=0.5)
     with torch.no_grad():
-        x0 = sampling.guided_reverse_chain(
+        x0 = chain.guided_reverse_chain(
             diffusion.denoiser,
             diffusion.schedule.at([60, 40, 20]),
             ChainOptions(sampler="dpm-solver++", pull=0.5),
@@ -214,11 +214,11 @@ def test_checkpointing_changes_no_gradient(monkeypatch, diffusion, images, preci
         return torch.autograd.grad(purifier(leaf, names(3)).square().sum(), leaf)[0]
 
     calls = []
-    real = sampling.checkpoint
-    monkeypatch.setattr(sampling, "checkpoint", lambda *args, **kwargs: (calls.append(1), real(*args, **kwargs))[1])
+    real = chain.checkpoint
+    monkeypatch.setattr(chain, "checkpoint", lambda *args, **kwargs: (calls.append(1), real(*args, **kwargs))[1])
     checkpointed = gradient()
     assert len(calls) == 4
-    monkeypatch.setattr(sampling, "checkpoint", lambda function, *args, use_reentrant: function(*args))
+    monkeypatch.setattr(chain, "checkpoint", lambda function, *args, use_reentrant: function(*args))
     torch.testing.assert_close(checkpointed, gradient(), rtol=0, atol=0)
     assert checkpointed.abs().amax(dim=(1, 2, 3)).min() > 0
 

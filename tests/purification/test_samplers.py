@@ -8,10 +8,10 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from torch import nn
 
 from lightning_modules.purification import DiffusionSchedule
+from lightning_modules.purification.chain import guidance_scale, guided_reverse_chain, guided_step
 from lightning_modules.purification.guidance import distance_gradient
 from lightning_modules.purification.options import ChainOptions
 from lightning_modules.purification.samplers import SAMPLERS, learned_variance, pull_per_scale, reverse_steps
-from lightning_modules.purification.sampling import guidance_scale, guided_reverse_chain, guided_step
 from lightning_modules.purification.schedule import trailing_steps
 
 LINEAR = DiffusionSchedule.linear()
@@ -329,7 +329,7 @@ def test_rounds_begin_from_the_result_and_keep_their_target(monkeypatch):
         targets.append(target)
         return torch.zeros_like(x)
 
-    monkeypatch.setattr("lightning_modules.purification.sampling.distance_gradient", spy)
+    monkeypatch.setattr("lightning_modules.purification.chain.distance_gradient", spy)
     seen = []
     options = ChainOptions(rounds=2, overnoise=1)
     end = guided_reverse_chain(smooth, LINEAR, options, images, 3, source, lambda t, x: seen.append((t, x)))

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from lightning_modules.purification import DiffusionPurifier
-from lightning_modules.purification.sizing import fit, reflect, tiled
+from lightning_modules.purification.sizing import fit, reflect
 
 
 def pictures(*size, count=2):
@@ -54,33 +53,6 @@ def test_the_network_may_run_at_the_size_of_the_images(sizing):
     fitted, restore = fit(images, sizing, 32)
     assert torch.equal(fitted, images)
     assert torch.equal(restore(fitted), images)
-
-
-# Tiles
-
-
-@pytest.mark.parametrize("size", [(16, 16), (40, 17), (16, 100), (9, 30)])
-def test_tiles_change_nothing_of_what_looks_at_single_pixels(size):
-    layer = nn.Conv2d(3, 6, 1).requires_grad_(False)
-    x, t = pictures(*size), torch.tensor([3, 3])
-    seen = []
-
-    def network(tile, timesteps):
-        seen.append(tile.shape[-2:])
-        assert torch.equal(timesteps, t)
-        return layer(tile)
-
-    torch.testing.assert_close(tiled(network, x, t, 16), layer(x), rtol=1e-5, atol=1e-6)
-    assert set(seen) == {(16, 16)}
-
-
-def test_tiles_are_blended_by_their_distance_from_the_border():
-    # Two tiles of 8 over a line of 12: the second begins at 4. Each says its own number.
-    x, numbers = torch.zeros(1, 3, 8, 12), iter([1.0, 2.0])
-    blended = tiled(lambda tile, t: torch.full_like(tile, next(numbers)), x, torch.tensor([0]), 8)
-    ramp = [1, 2, 3, 4, 4, 3, 2, 1]
-    expected = [1.0] * 4 + [(ramp[4 + i] + 2 * ramp[i]) / (ramp[4 + i] + ramp[i]) for i in range(4)] + [2.0] * 4
-    torch.testing.assert_close(blended, torch.tensor(expected).expand(1, 3, 8, 12))
 
 
 # In the purifier

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
-from lightning_modules.purification.tiles import Blend, Tiling
+from lightning_modules.purification.tiles import Blend, Tiling, tiled
 
 SIZES = [(1, 1), (17, 17), (32, 32), (33, 64), (64, 65), (20, 300), (300, 20), (130, 257), (200, 200)]
 
@@ -60,3 +61,30 @@ def test_an_overlap_fades_from_tile_to_tile():
 def test_impossible_tiles_are_refused():
     with pytest.raises(ValueError, match="tile=48: expected a positive multiple of multiple=32"):
         Tiling(48, 32)
+
+
+# A network on tiles
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 17), (16, 100), (9, 30)])
+def test_tiles_change_nothing_of_what_looks_at_single_pixels(size):
+    layer = nn.Conv2d(3, 6, 1).requires_grad_(False)
+    x, t = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)), torch.tensor([3, 3])
+    seen = []
+
+    def network(tile, timesteps):
+        seen.append(tile.shape[-2:])
+        assert torch.equal(timesteps, t)
+        return layer(tile)
+
+    torch.testing.assert_close(tiled(network, x, t, 16), layer(x), rtol=1e-5, atol=1e-6)
+    assert set(seen) == {(16, 16)}
+
+
+def test_tiles_are_blended_by_their_distance_from_the_border():
+    # Two tiles of 8 over a line of 12: the second begins at 4. Each says its own number.
+    x, numbers = torch.zeros(1, 3, 8, 12), iter([1.0, 2.0])
+    blended = tiled(lambda tile, t: torch.full_like(tile, next(numbers)), x, torch.tensor([0]), 8)
+    ramp = [1, 2, 3, 4, 4, 3, 2, 1]
+    expected = [1.0] * 4 + [(ramp[4 + i] + 2 * ramp[i]) / (ramp[4 + i] + ramp[i]) for i in range(4)] + [2.0] * 4
+    torch.testing.assert_close(blended, torch.tensor(expected).expand(1, 3, 8, 12))

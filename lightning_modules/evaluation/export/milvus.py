@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lightning_modules.evaluation.export.files import written_at_once
+from lightning_modules.atomic import written_at_once
 from lightning_modules.evaluation.export.items import ExportedItems
 from lightning_modules.retrieval.metrics import pack_codes
 

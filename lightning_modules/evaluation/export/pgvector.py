@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules.evaluation.export.files import written_at_once
+from lightning_modules.atomic import written_at_once
 from lightning_modules.evaluation.export.items import ExportedItems
 from lightning_modules.retrieval.indexes.postgres import COLUMNS, EXTENSION
 from lightning_modules.retrieval.metrics import pack_codes

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.configurable import Configurable
-from lightning_modules.purification.sampling import EpsilonModel
+from lightning_modules.purification.chain import EpsilonModel
 from lightning_modules.purification.schedule import DiffusionSchedule
 from lightning_modules.randomness import SampleNoise, sample_uniforms
 

@@ -6,8 +6,6 @@ is +1), any others beside them; the schema's metadata hold ``num_bits``.
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from lightning_modules.atomic import replaced_at_once
 from lightning_modules.retrieval.metrics.packing import PackedBits, pack_codes
 
 NUM_BITS = b"num_bits"
@@ -43,14 +42,8 @@ def write_codes(
 
 def write_table(path: str | Path, table: pa.Table, num_bits: int) -> None:
     """Write a table that belongs to codes of ``num_bits`` bits."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with replaced_at_once(Path(path)) as partial:
         pq.write_table(table.replace_schema_metadata({NUM_BITS: str(num_bits)}), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> pa.Table:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +10,7 @@ from typing import Any, Self
 import pyarrow as pa
 from torch import Tensor
 
+from lightning_modules.atomic import replaced_at_once
 from lightning_modules.retrieval.indexes.base import Hits, Names, check_bits, pack_items, pack_queries
 from lightning_modules.retrieval.indexes.files import num_bits_of, read_table, write_table
 
@@ -68,10 +67,8 @@ class FaissIndex:
     def save(self, path: str | Path) -> None:
         """Write a folder; see the class."""
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{FAISS}.{uuid.uuid4().hex}.partial"
-        self._faiss.write_index_binary(self._index, str(partial))
-        os.replace(partial, folder / FAISS)
+        with replaced_at_once(folder / FAISS) as partial:
+            self._faiss.write_index_binary(self._index, str(partial))
         write_table(folder / IDS, pa.table({"id": pa.array(list(self._names), pa.string())}), self.num_bits)
 
     @classmethod

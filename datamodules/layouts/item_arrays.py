@@ -1,7 +1,8 @@
-"""MATLAB and HDF5 files, told apart by content: which arrays they hold, and what those arrays mean.
+"""Arrays with one axis of items in MATLAB and HDF5 files: which a file holds, read without trust in an order of axes.
 
-MATLAB stores the first axis fastest, HDF5 the last: h5py shows the axes of a MATLAB 7.3 array in reverse. Nothing
-here trusts an order of axes; the items are counted along the axis that pixels, labels and text have in common.
+MATLAB stores the first axis fastest, HDF5 the last: h5py shows the axes of a MATLAB 7.3 array in reverse. So the
+items are counted along the axis that pixels, labels and text have in common. Pixels stay on disk until they are asked
+for. Variables whose meaning is known, cells of strings among them, are read by :mod:`datamodules.layouts.matlab`.
 """
 
 from __future__ import annotations

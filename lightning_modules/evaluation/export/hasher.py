@@ -1,4 +1,4 @@
-"""Writes the database of one hasher for retrieval systems outside the suite."""
+"""Exports one hasher of a plan: its database in every format that is asked for, and its image encoder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from lightning_modules.atomic import written_at_once
 from lightning_modules.evaluation.context import HasherContext
 from lightning_modules.evaluation.export.encoder import ENCODER, write_encoder
-from lightning_modules.evaluation.export.files import write_faiss, write_parquet, written_at_once
+from lightning_modules.evaluation.export.faiss import write_faiss
 from lightning_modules.evaluation.export.items import exported_items
 from lightning_modules.evaluation.export.milvus import write_milvus
+from lightning_modules.evaluation.export.parquet import write_parquet
 from lightning_modules.evaluation.export.pgvector import write_pgvector
 from lightning_modules.evaluation.runner import Evaluation
 from lightning_modules.processes import is_first_process

@@ -7,14 +7,14 @@ from diffusers import DDPMScheduler
 from diffusers.schedulers import scheduling_ddpm
 from torch import nn
 
-from lightning_modules.purification import DiffusionSchedule, sampling
-from lightning_modules.purification.options import ChainOptions
-from lightning_modules.purification.samplers import reverse_steps
-from lightning_modules.purification.sampling import (
+from lightning_modules.purification import DiffusionSchedule, chain
+from lightning_modules.purification.chain import (
     guided_reverse_chain,
     guided_step,
     predict_x0,
 )
+from lightning_modules.purification.options import ChainOptions
+from lightning_modules.purification.samplers import reverse_steps
 from lightning_modules.randomness import SampleNoise
 
 LINEAR = DiffusionSchedule.linear()
@@ -292,7 +292,7 @@ def test_the_target_is_noised_as_asked(monkeypatch, kind):
         targets.append(target)
         return torch.zeros_like(x)
 
-    monkeypatch.setattr(sampling, "distance_gradient", spy)
+    monkeypatch.setattr(chain, "distance_gradient", spy)
     guided_reverse_chain(half_of_x, LINEAR, ChainOptions(target_noise=kind), images, 3, source)
     start, fresh = source.draws[0], source.draws[1::2]
     for place, t in enumerate((3, 2, 1)):
@@ -375,7 +375,7 @@ def test_checkpointing_changes_no_gradient(monkeypatch):
         return torch.autograd.grad(end.square().sum(), leaf)[0]
 
     checkpointed = gradient()
-    monkeypatch.setattr(sampling, "checkpoint", lambda function, *args, use_reentrant: function(*args))
+    monkeypatch.setattr(chain, "checkpoint", lambda function, *args, use_reentrant: function(*args))
     assert torch.equal(checkpointed, gradient())
 
 

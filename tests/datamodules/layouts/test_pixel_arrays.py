@@ -9,8 +9,8 @@ import scipy.io
 import scipy.sparse
 
 from datamodules.convert import convert
-from datamodules.layouts.arrays import PixelArrays
-from datamodules.layouts.hdf5 import Variable, read_matrix, variables
+from datamodules.layouts.item_arrays import Variable, read_matrix, variables
+from datamodules.layouts.pixel_arrays import PixelArrays
 from datamodules.protocol import Protocol, last_number
 from datamodules.source import DataError
 from datamodules.splits import SplitSizes

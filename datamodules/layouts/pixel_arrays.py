@@ -11,7 +11,7 @@ import numpy as np
 from datamodules.catalogue import Catalogue
 from datamodules.layouts.base import Layout
 from datamodules.layouts.conversion import Conversion
-from datamodules.layouts.hdf5 import array_files, read_labels, read_names
+from datamodules.layouts.item_arrays import array_files, read_labels, read_names
 from datamodules.layouts.pixelfile import PixelFile, find_pixels, open_pixel_file
 from datamodules.protocol import Protocol
 from datamodules.source import DataError
