@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_modules.attacks import Attack, VictimFacts
 from lightning_modules.defences import Defence
 from lightning_modules.digests import digest_of_tensor
+from lightning_modules.evaluation.database import shard_size
 from lightning_modules.evaluation.plan import EvaluationPlan, TargetOptions
 from lightning_modules.evaluation.shards import ShardDataset
 from lightning_modules.evaluation.stages import (
@@ -26,8 +27,6 @@ from lightning_modules.evaluation.store import ArtifactStore, Stage
 from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_hasher
 from lightning_modules.hashing.network import HashingNetwork
 from lightning_modules.retrieval.targets import draw_target_rows, draw_targets
-
-DATABASE_SHARD = 2048
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def load_for_evaluation(plan: EvaluationPlan, name: str, data: Any, store: Artif
     """
     module = load_hasher(plan.hashers[name].checkpoint, data)
     digest, split, facts = digest_of_hasher(module.image_encoder), plan.database_split, data.pixel_facts
-    items = ShardDataset(data.dataset(split), data.collate, DATABASE_SHARD)
+    items = ShardDataset(data.dataset(split), data.collate, shard_size(data.pixels.size))
     queries = ShardDataset(data.dataset(plan.split), data.collate, plan.shard_size, plan.num_queries)
     query_set = QuerySet.of(facts, plan.split, queries)
     options = asdict(plan.targets) | ({"kept": "rows"} if plan.targets.pool == "rows" else {})
@@ -119,7 +118,7 @@ def load_for_evaluation(plan: EvaluationPlan, name: str, data: Any, store: Artif
         digest=digest,
         database_split=split,
         database_items=items,
-        database_stage=database_stage(store, facts, split, digest, DATABASE_SHARD, len(items)),
+        database_stage=database_stage(store, facts, split, digest, items.size, len(items)),
         queries=queries,
         query_set=query_set,
         target_options=plan.targets,

@@ -8,7 +8,7 @@ from itertools import chain
 from torch import nn
 
 from lightning_modules.evaluation.estimate import StageEstimate, StageSize, estimate
-from lightning_modules.evaluation.hashers import DATABASE_SHARD, LoadedHasher
+from lightning_modules.evaluation.hashers import LoadedHasher
 from lightning_modules.evaluation.part import Part
 from lightning_modules.evaluation.plan import Cell
 from lightning_modules.evaluation.runner import Evaluation
@@ -50,7 +50,7 @@ def _shared_sizes(hasher: LoadedHasher) -> Iterator[StageSize]:
     asked = len(hasher.queries.items)
     yield StageSize(hasher.targets_stage, asked, asked, data.num_classes)
     items = hasher.database_items.total
-    yield StageSize(hasher.database_stage, items, DATABASE_SHARD, hasher.encoder.num_bits)
+    yield StageSize(hasher.database_stage, items, hasher.database_items.size, hasher.encoder.num_bits)
 
 
 def _cell_sizes(evaluation: Evaluation, cell: Cell) -> Iterator[StageSize]:
