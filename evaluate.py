@@ -13,7 +13,6 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,27 @@ from lightning_modules.processes import advise_on_lost_processes
 
 
 def make_parser() -> ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser of an evaluation's command line."""
     parser = ArgumentParser(prog="evaluate.py", description=__doc__)
-    parser.add_argument("--train-missing", action="store_true", help="first run the commands of what is missing")
     parser.add_argument(
         "--dry-run", action="store_true", help="print what is stored and what is to come, compute nothing"
     )
     parser.add_argument("--only", default="1/1", help="i/n: every n-th cell from the i-th, for machines with one store")
     parser.add_argument("--pictures", type=int, default=8, help="queries whose pictures are shown")
+    return _with_plan(parser)
+
+
+def make_export_parser() -> ArgumentParser:
+    """Return the parser of the command ``export``."""
+    parser = ArgumentParser(prog="evaluate.py export", description="Write the database of one hasher of a plan.")
+    parser.add_argument("--hasher", type=str, required=True, help="name of a hasher of the plan")
+    parser.add_argument("--out", type=str, required=True, help="folder that is written")
+    parser.add_argument("--formats", type=list[Format] | None, default=None, help="default: all that are installed")
+    return _with_plan(parser)
+
+
+def _with_plan(parser: ArgumentParser) -> ArgumentParser:
+    parser.add_argument("--train-missing", action="store_true", help="first run the commands of what is missing")
     parser.add_argument("--trainer.accelerator", type=str, default="auto")
     parser.add_argument("--trainer.devices", type=str, default="1", help="number of devices, or auto")
     parser.add_argument("--trainer.num_nodes", type=int, default=1, help="machines of one run (torchrun, SLURM)")
@@ -64,7 +76,7 @@ def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
             logger=logger,
             callbacks=evaluation_callbacks(pictures) if cell else None,
             inference_mode=False,  # attacks and guidance take gradients inside the test loop
-            use_distributed_sampler=False,  # shards are dealt out without repetition by RankSampler
+            use_distributed_sampler=False,  # shards are dealt out without repetition by ShardSampler
             enable_checkpointing=False,
             enable_model_summary=False,
         )
@@ -72,31 +84,51 @@ def trainer_factory(options: Namespace, folder: Path, pictures: int) -> Any:
     return make
 
 
+def provide(config: Namespace, train: bool) -> None:
+    """See to it that what the plan names is there.
+
+    Args:
+        config: parsed arguments of a plan.
+        train: run the commands of what is missing.
+
+    Raises:
+        SystemExit: something is missing, and is not to be trained; all of it is told.
+    """
+    if missing := missing_requirements(config.as_dict()):
+        if not train:
+            sys.exit(describe(missing))
+        make(missing)
+
+
 def export(args: Sequence[str]) -> int:
     """Run the command ``export``; nothing of the plan but the hasher and its data set is made.
 
     Raises:
-        ValueError: the plan has no such hasher, or an option of evaluations alone.
+        ValueError: the plan has no such hasher.
         ImportError: ``--formats`` names FAISS, which is not installed.
     """
-    parser = make_parser()
-    parser.add_argument("--hasher", type=str, required=True, help="name of a hasher of the plan")
-    parser.add_argument("--out", type=str, required=True, help="folder that is written")
-    parser.add_argument("--formats", type=list[Format] | None, default=None, help="default: all that are installed")
+    parser = make_export_parser()
     config = parser.parse_args(merge_configs(args))
-    if config.dry_run or config.only != parser.get_default("only"):
-        raise ValueError("export writes one whole database: it takes neither --dry-run nor --only")
     formats = chosen_formats(config.formats)
-    for axis in ("attacks", "defences", "surrogates", "adaptive", "exclude", "transfer"):
-        config[axis] = [] if axis in ("exclude", "transfer") else {}
+    if config.hasher not in config.hashers:
+        raise ValueError(f"hasher {config.hasher!r}: the plan has {sorted(config.hashers)}")
+    _keep_hasher(config)
+    provide(config, config.train_missing)
     plan = build_plan(parser, config)
-    if config.hasher not in plan.hashers:
-        raise ValueError(f"hasher {config.hasher!r}: the plan has {sorted(plan.hashers)}")
-    entry = plan.hashers[config.hasher]
-    plan = replace(plan, hashers={config.hasher: entry}, datasets={entry.dataset: plan.datasets[entry.dataset]})
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), 0))
     export_hasher(evaluation, config.hasher, Path(config.out), formats)
     return 0
+
+
+def _keep_hasher(config: Namespace) -> None:
+    """Take all but one hasher and its data set out of a plan that is not built yet."""
+    for axis in ("attacks", "defences", "surrogates", "adaptive"):
+        config[axis] = {}
+    config.exclude, config.transfer = [], []
+    entry = config.hashers[config.hasher]
+    entry.attacks = {}
+    config.hashers = {config.hasher: entry}
+    config.datasets = {name: data for name, data in config.datasets.items() if name == entry.dataset}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -107,11 +139,9 @@ def main(args: Sequence[str] | None = None) -> int:
     if list(given[:1]) == ["export"]:
         return export(given[1:])
     config = parser.parse_args(merge_configs(given))
-    if missing := missing_requirements(config.as_dict()):
-        if not config.train_missing:
-            sys.exit(describe(missing))
-        make(missing)
-    plan, part = build_plan(parser, config), Part.parse(config.only)
+    part = Part.parse(config.only)
+    provide(config, config.train_missing and not config.dry_run)
+    plan = build_plan(parser, config)
     evaluation = Evaluation(plan, trainer_factory(config.trainer, Path(plan.output), config.pictures))
     if config.dry_run:
         print_preview(evaluation, part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -93,11 +94,14 @@ def make(missing: Sequence[Requirement], run: Callable[[Sequence[str]], None] = 
         run: runs one command.
 
     Raises:
-        ValueError: something that no command makes is missing.
+        ValueError: something that no command makes is missing, or a launcher started several processes, each of which
+            would run the commands.
         RuntimeError: a command failed, or did not write what it should.
     """
     if any(one.command is None for one in missing):
         raise ValueError(describe(missing))
+    if (count := _launched_processes()) > 1:
+        raise ValueError(f"--train-missing in each of {count} processes: first train in one, without torchrun or srun")
     for number, one in enumerate(missing, start=1):
         print(f"[{number}/{len(missing)}] {one.path}", flush=True)
         mark = Path(one.path + UNFINISHED)
@@ -107,6 +111,11 @@ def make(missing: Sequence[Requirement], run: Callable[[Sequence[str]], None] = 
         if not Path(one.path).exists():
             raise RuntimeError(f"{one.path} is still missing after: {one.line}")
         mark.unlink()
+
+
+def _launched_processes() -> int:
+    """Return how many processes torchrun or srun started together; 1 if none of them did."""
+    return max(int(os.environ.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"))
 
 
 def _texts(node: Any) -> Iterator[str]:

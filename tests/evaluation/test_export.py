@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 import evaluate
 from lightning_modules.evaluation.export import ExportedItems
@@ -144,13 +145,31 @@ def test_texts_that_a_database_cannot_hold_are_named(tmp_path):
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_wrong_names_are_refused_before_any_work(tiny, tmp_path):
+def test_wrong_names_are_refused_before_any_work(tiny, tmp_path, capsys):
     arguments = [*evaluation_arguments(tiny, tmp_path / "output"), "--out", str(tmp_path / "out")]
     with pytest.raises(ValueError, match=r"hasher 'CSQ': the plan has \['DPSH'\]"):
         evaluate.main(["export", *arguments, "--hasher", "CSQ"])
-    for option in (["--dry-run"], ["--only", "1/2"]):
-        with pytest.raises(ValueError, match="takes neither --dry-run nor --only"):
+    for option in (["--dry-run"], ["--only", "1/2"], ["--pictures", "3"], ["--formats", "[pickle]"]):
+        with pytest.raises(SystemExit):
             evaluate.main(["export", *arguments, "--hasher", "DPSH", *option])
-    with pytest.raises(SystemExit):
-        evaluate.main(["export", *arguments, "--hasher", "DPSH", "--formats", "[pickle]"])
+        assert option[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_rest_of_a_plan_is_not_made(tiny, tmp_path, monkeypatch):
+    trained = {"class_path": "lightning_modules.attacks.ProSGAN", "init_args": {"folder": str(tmp_path / "nowhere")}}
+    other = {"dataset": "other", "checkpoint": "other.ckpt", "attacks": {"ProS-GAN": trained}}
+    scenes = {"class_path": "datamodules.ScenesDataModule", "init_args": {"num_images": 48}}
+    more = {"hashers": {"DPSH": {"attacks": {"ProS-GAN": trained}}, "CSQ": other}, "datasets": {"other": scenes}}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump(more))
+    arguments = evaluation_arguments(tiny, tmp_path / "output", "--config", str(tmp_path / "more.yaml"))
+    built, build = [], evaluate.build_plan
+
+    def note(parser, config):
+        built.append((list(config.hashers), list(config.datasets)))
+        return build(parser, config)
+
+    monkeypatch.setattr(evaluate, "build_plan", note)
+    monkeypatch.setattr(evaluate, "export_hasher", lambda *_: None)
+    assert evaluate.main(["export", *arguments, "--hasher", "DPSH", "--out", str(tmp_path / "out")]) == 0
+    assert built == [(["DPSH"], ["scenes"])]

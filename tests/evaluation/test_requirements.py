@@ -93,6 +93,18 @@ def test_a_command_that_writes_nothing_is_no_success(tmp_path):
         make(missing_requirements(plan(tmp_path)), lambda arguments: None)
 
 
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_several_processes_do_not_train_the_same_things(tmp_path, monkeypatch, name):
+    (tmp_path / "data").touch()
+    missing = missing_requirements(plan(tmp_path))
+    monkeypatch.setenv(name, "2")
+    with pytest.raises(ValueError, match="--train-missing in each of 2 processes: first train in one"):
+        make(missing, lambda arguments: pytest.fail("nothing may run"))
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(RuntimeError, match="still missing"):
+        make(missing, lambda arguments: None)
+
+
 def test_the_interpreter_is_this_one(tmp_path):
     run_python(["-c", "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.executable)", f"{tmp_path}/x"])
     assert (tmp_path / "x").read_text() == sys.executable
@@ -100,18 +112,46 @@ def test_the_interpreter_is_this_one(tmp_path):
         run_python(["-c", "raise SystemExit(3)"])
 
 
-def test_the_command_line_names_what_is_missing_and_makes_it(tiny: Tiny, tmp_path):
-    copy = "import shutil, sys; shutil.copy(*sys.argv[1:])"
-    made = tmp_path / "made.ckpt"
-    more = {"training": {str(made): shlex.join(["-c", copy, str(tiny.hasher), str(made)])}, "num_queries": 2}
+@pytest.fixture
+def made(tiny: Tiny, tmp_path):
+    """A hasher that the plan's command makes: path, and the arguments of the evaluation."""
+    copy, path = "import shutil, sys; shutil.copy(*sys.argv[1:])", tmp_path / "made.ckpt"
+    more = {"training": {str(path): shlex.join(["-c", copy, str(tiny.hasher), str(path)])}, "num_queries": 2}
     more |= {"exclude": [f"{attack}/{defence}" for attack in ("P2P", "DHTA") for defence in ("none", "RetPur", "blur")]}
     (tmp_path / "more.yaml").write_text(yaml.safe_dump(more))
     given = evaluation_arguments(tiny, tmp_path / "out", "--config", str(tmp_path / "more.yaml"))
-    given += ["--hashers.DPSH.checkpoint", str(made)]
-    with pytest.raises(SystemExit, match=rf"(?s)1 files or folders.*missing.*{made.name}\n    python -c"):
+    return path, [*given, "--hashers.DPSH.checkpoint", str(path)]
+
+
+def test_the_command_line_names_what_is_missing_and_makes_it(made, tmp_path):
+    path, given = made
+    with pytest.raises(SystemExit, match=rf"(?s)1 files or folders.*missing.*{path.name}\n    python -c"):
         evaluate.main(given)
     assert not (tmp_path / "out").exists(), "nothing was done"
     assert evaluate.main([*given, "--train-missing"]) == 0
     rows = json.loads((tmp_path / "out/results.json").read_text())
     assert [(row["attack"], row["num_queries"]) for row in rows] == [("none", 2)] * 3
     assert evaluate.main(given) == 0
+
+
+def test_a_dry_run_names_what_is_missing_and_trains_nothing(made):
+    path, given = made
+    with pytest.raises(SystemExit, match=rf"1 files or folders(?s:.*){path.name}\n    python -c"):
+        evaluate.main([*given, "--train-missing", "--dry-run"])
+    assert not path.exists()
+
+
+def test_a_wrong_part_is_said_before_anything_is_trained(made):
+    path, given = made
+    with pytest.raises(ValueError, match="only='3/2'"):
+        evaluate.main([*given, "--train-missing", "--only", "3/2"])
+    assert not path.exists()
+
+
+def test_an_export_names_what_is_missing_and_makes_it(made, tmp_path):
+    path, given = made
+    given = ["export", *given, "--hasher", "DPSH", "--formats", "[parquet]", "--out", str(tmp_path / "exported")]
+    with pytest.raises(SystemExit, match=rf"1 files or folders(?s:.*){path.name}\n    python -c"):
+        evaluate.main(given)
+    assert evaluate.main([*given, "--train-missing"]) == 0
+    assert (tmp_path / "exported/images/codes.parquet").exists()
