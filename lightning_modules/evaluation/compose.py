@@ -7,7 +7,8 @@
         init_args: {splits: {query: 500}}                  # what stands beside it wins
 
 Paths are relative to the file that names them. Mappings are merged key by key, all else is replaced; where another
-``class_path`` wins, the ``init_args`` of the old one go.
+``class_path`` wins, the ``init_args`` of the old one go. Lists are taken as they are: an ``include`` inside one is not
+followed.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def _load(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if path in chain:
         raise ValueError(f"{path.name} includes itself: {' -> '.join(one.name for one in (*chain, path))}")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         named = f", included by {chain[-1]}" if chain else ""
         raise ValueError(f"config {path}{named}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"config {path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"config {path}: expected a mapping, got {type(content).__name__}")

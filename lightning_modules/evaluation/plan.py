@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any, Literal
 
 from lightning import LightningDataModule
@@ -62,7 +63,7 @@ class AdaptiveEntry:
     """An attack by somebody who knows the defence: its gradients run through one.
 
     Attributes:
-        attack: name of the attack in the plan.
+        attack: name of one of the plan's ``attacks``; not one that was trained against a hasher.
         through: what its gradients run through: a name among ``surrogates`` or, exactly, ``defences``.
         draws: repetitions per gradient, over which codes are averaged (expectation over transformation).
     """
@@ -144,23 +145,24 @@ class EvaluationPlan:
         for axis in (self.attack_names, self.defences, self.adaptive):
             if CLEAN in axis:
                 raise ValueError(f"{CLEAN!r} is reserved for the row without attack or defence; rename the entry")
-        self._check_adaptive()
+        self._check_names()
         for name, hasher in self.hashers.items():
             if hasher.dataset not in self.datasets:
                 raise ValueError(f"hasher {name!r} names data set {hasher.dataset!r}, found {sorted(self.datasets)}")
+        rows = (CLEAN, *self.attack_names, *self.adaptive)
+        pairs = {f"{attack}/{defence}" for attack in rows for defence in (CLEAN, *self.defences)}
         for pair in self.exclude:
-            attack, _, defence = pair.partition("/")
-            if attack not in {CLEAN, *self.attack_names, *self.adaptive} or defence not in {CLEAN, *self.defences}:
+            if pair not in pairs:
                 raise ValueError(f"exclude {pair!r}: expected attack/defence, by the names given in the plan")
         self.sources()  # refuses a wrong pair now
         if self.split not in ("query", "val", "train"):
             raise ValueError(f"split={self.split!r}: expected 'query', 'val' or 'train'")
-        if self.shard_size < 1:
-            raise ValueError(f"shard_size={self.shard_size}: expected at least 1")
-        if self.cutoff is not None and self.cutoff < 1:
-            raise ValueError(f"cutoff={self.cutoff}: expected at least 1")
+        for option in ("shard_size", "num_queries", "cutoff"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise ValueError(f"{option}={value}: expected at least 1")
 
-    def _check_adaptive(self) -> None:
+    def _check_names(self) -> None:
         twice = sorted(set(self.defences) & set(self.surrogates)) or sorted(set(self.attack_names) & set(self.adaptive))
         if twice:
             raise ValueError(f"{twice[0]!r} names two things: a surrogate is no defence, an adaptive row no attack")
@@ -169,7 +171,10 @@ class EvaluationPlan:
                 raise ValueError(f"attack {both[0]!r} stands in attacks and again for hasher {name!r}: rename one")
         for name, entry in self.adaptive.items():
             if entry.attack not in self.attacks:
-                raise ValueError(f"adaptive {name!r} names attack {entry.attack!r}, found {sorted(self.attacks)}")
+                raise ValueError(
+                    f"adaptive {name!r} names attack {entry.attack!r}, found {sorted(self.attacks)}; "
+                    "it may not stand on an attack that was trained against a hasher"
+                )
             known = {**self.defences, **self.surrogates}
             if entry.through not in known:
                 raise ValueError(f"adaptive {name!r} goes through {entry.through!r}, found {sorted(known)}")
@@ -207,10 +212,11 @@ class EvaluationPlan:
                 for name, one in self.hashers.items()
             }
         found: dict[str, list[str]] = {name: [] for name in self.hashers}
+        pairs = {f"{source}/{name}": (source, name) for source, name in permutations(self.hashers, 2)}
         for pair in dict.fromkeys(self.transfer):
-            source, _, name = pair.partition("/")
-            if source not in self.hashers or name not in self.hashers or source == name:
+            if pair not in pairs:
                 raise ValueError(f"transfer {pair!r}: expected source/hasher, two of {sorted(self.hashers)}")
+            source, name = pairs[pair]
             if self.hashers[source].dataset != self.hashers[name].dataset:
                 raise ValueError(f"transfer {pair!r}: the two hashers belong to different data sets")
             found[name].append(source)

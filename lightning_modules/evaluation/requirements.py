@@ -54,14 +54,14 @@ def missing_requirements(plan: Mapping[str, Any]) -> list[Requirement]:
     for path, command in reversed((plan.get("training") or {}).items()):
         if path in needed and not is_finished(path):
             made.insert(0, Requirement(path, command))
-            needed.update(shlex.split(command))
+            needed.update(text for argument in shlex.split(command) for text in (argument, argument.partition("=")[2]))
     files = (plan.get("files") or {}).items()
     return [Requirement(path, origin=text) for path, text in files if path in needed and not Path(path).exists()] + made
 
 
 def is_finished(path: str) -> bool:
     """Whether a file or folder is there, and its training did not stop half-way."""
-    return Path(path).exists() and not Path(path + UNFINISHED).exists()
+    return Path(path).exists() and not _mark(path).exists()
 
 
 def describe(missing: Sequence[Requirement]) -> str:
@@ -104,13 +104,19 @@ def make(missing: Sequence[Requirement], run: Callable[[Sequence[str]], None] = 
         raise ValueError(f"--train-missing in each of {count} processes: first train in one, without torchrun or srun")
     for number, one in enumerate(missing, start=1):
         print(f"[{number}/{len(missing)}] {one.path}", flush=True)
-        mark = Path(one.path + UNFINISHED)
+        mark = _mark(one.path)
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
         run(one.arguments)
         if not Path(one.path).exists():
             raise RuntimeError(f"{one.path} is still missing after: {one.line}")
         mark.unlink()
+
+
+def _mark(path: str) -> Path:
+    """Return the file beside a file or folder that says that its training is under way."""
+    made = Path(path)
+    return made.with_name(made.name + UNFINISHED)
 
 
 def _launched_processes() -> int:

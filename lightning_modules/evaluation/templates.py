@@ -10,7 +10,7 @@
 
 ``each`` and ``entry`` may stand in any mapping; what stands beside them wins. A text that is one variable alone takes
 its value with its type. Variables may hold others; a row's win over the plan's.
-``select: [FLICKR-25K, DPSH]`` keeps the rows that hold all of these values.
+``select: [FLICKR-25K, DPSH]`` keeps the rows that hold all of these values; numbers are compared as they are written.
 """
 
 from __future__ import annotations
@@ -36,15 +36,19 @@ def select(plan: Mapping[str, Any], values: Sequence[str]) -> dict[str, Any]:
         ValueError: the plan has no list of rows, or no row holds the values.
     """
     rest = {key: value for key, value in plan.items() if key != SELECT}
-    wanted = [*plan.get(SELECT, ()), *values]
+    wanted = [str(value) for value in (*plan.get(SELECT, ()), *values)]
     if not wanted:
         return rest
     rows = plan.get(EACH) or []
-    kept = [row for row in rows if set(wanted) <= {value for value in row.values() if isinstance(value, str)}]
+    kept = [row for row in rows if set(wanted) <= _values(row)]
     if not kept:
-        known = sorted({value for row in rows for value in row.values() if isinstance(value, str)})
+        known = sorted(set().union(*map(_values, rows)))
         raise ValueError(f"no row of the plan holds {', '.join(wanted)}; its rows (`each`) hold {known}")
     return {**rest, EACH: kept}
+
+
+def _values(row: Mapping[str, Any]) -> set[str]:
+    return {str(value) for value in row.values()}
 
 
 def at_scale(plan: Mapping[str, Any], scale: str | None) -> dict[str, Any]:
@@ -64,16 +68,28 @@ def at_scale(plan: Mapping[str, Any], scale: str | None) -> dict[str, Any]:
 
 
 def expand(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill a composed plan's templates in; a plan without ``variables`` and ``each`` is returned as it is.
+    """Fill a composed plan's templates in.
+
+    A plan without ``variables`` and without any ``each`` is returned as it is: its braces are text.
 
     Raises:
         ValueError: an unknown variable, one that holds itself, or ``each`` without ``entry``.
     """
-    if not {VARIABLES, EACH} & set(plan):
+    if VARIABLES not in plan and not _has_rows(plan):
         return dict(plan)
     rest = {key: value for key, value in plan.items() if key != VARIABLES}
     filled: dict[str, Any] = _fill(rest, plan.get(VARIABLES) or {})
     return filled
+
+
+def _has_rows(node: Any) -> bool:
+    match node:
+        case dict():
+            return EACH in node or any(map(_has_rows, node.values()))
+        case list():
+            return any(map(_has_rows, node))
+        case _:
+            return False
 
 
 def _fill(node: Any, variables: Mapping[str, Any]) -> Any:

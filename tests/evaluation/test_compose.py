@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,22 @@ def test_include_at_the_top_and_inside(tmp_path):
 def test_later_files_and_later_includes_win(tmp_path):
     write(tmp_path, a="x: {p: 1, q: 1}", b="x: {p: 2}", c="include: [a.yaml, b.yaml]", d="x: {q: 3}")
     assert compose([tmp_path / "c.yaml", tmp_path / "d.yaml"]) == {"x": {"p": 2, "q": 3}}
+
+
+def test_lists_are_taken_as_they_are(tmp_path):
+    write(tmp_path, a="x: 1", plan="items: [{include: a.yaml}]")
+    assert compose([tmp_path / "plan.yaml"]) == {"items": [{"include": "a.yaml"}]}
+
+
+def test_a_plan_is_read_as_utf_8_whatever_the_machine_prefers(tmp_path):
+    (tmp_path / "plan.yaml").write_bytes("name: Zürich 楽".encode())
+    (tmp_path / "other.yaml").write_bytes("name: Zürich".encode("latin-1"))
+    code = "import runpy, sys; print(ascii(runpy.run_path(sys.argv[1])['compose'](sys.argv[2:])))"
+    plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code, compose.__code__.co_filename, str(tmp_path / "plan.yaml")]
+    assert subprocess.check_output(command, env=plain, text=True).strip() == ascii({"name": "Zürich 楽"})
+    with pytest.raises(ValueError, match=r"other\.yaml: not valid YAML"):
+        compose([tmp_path / "other.yaml"])
 
 
 @pytest.mark.parametrize(

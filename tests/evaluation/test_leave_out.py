@@ -52,6 +52,39 @@ def test_pairs_that_are_excluded_go_with_their_row():
     assert len(PLAN["exclude"]) == 3
 
 
+HASHERS = {
+    "one": {"dataset": "d", "attacks": {"THA": {"folder": "a"}, "NAG, 8/255": {}}},
+    "two": {"dataset": "d", "attacks": {"THA": {"folder": "b"}}},
+    "three": {"dataset": "d"},
+}
+TRAINED = {
+    **PLAN,
+    "hashers": HASHERS,
+    "exclude": [*PLAN["exclude"], "THA/blur", "NAG, 8/255/blur"],
+    "transfer": ["one/two", "two/three", "three/one"],
+}
+
+
+def test_an_attack_that_hashers_share_leaves_all_of_them():
+    left, rest = leave_out(TRAINED, ["--attacks.THA", "null"])
+    assert [list(hasher.get("attacks", {})) for hasher in left["hashers"].values()] == [["NAG, 8/255"], [], []]
+    assert left["exclude"] == [*PLAN["exclude"], "NAG, 8/255/blur"]
+    assert (left["attacks"], rest) == (PLAN["attacks"], [])
+    assert list(HASHERS["two"]["attacks"]) == ["THA"]
+
+
+def test_names_with_slashes_are_told_apart():
+    assert leave_out(TRAINED, ["--attacks.NAG, 8/255", "null"])[0]["exclude"] == [*PLAN["exclude"], "THA/blur"]
+    assert leave_out(TRAINED, ["--defences.blur", "null"])[0]["exclude"] == ["DHTA/T_p = 45"]
+
+
+def test_transfers_and_attacks_go_with_their_hasher():
+    left, _ = leave_out(TRAINED, ["--hashers.one=null"])
+    assert left["transfer"] == ["two/three"]
+    assert left["exclude"] == [*PLAN["exclude"], "THA/blur"]  # THA stays on the hasher two
+    assert leave_out({**TRAINED, "transfer": "all"}, ["--hashers.one=null"])[0]["transfer"] == "all"
+
+
 @pytest.mark.parametrize(
     "args",
     [

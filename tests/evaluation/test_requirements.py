@@ -54,6 +54,25 @@ def test_what_is_there_is_not_asked_for_nor_what_only_it_needs(tmp_path):
     assert missing_requirements(plan(tmp_path)) == []
 
 
+def test_a_dependency_may_stand_behind_an_equals_sign(tmp_path):
+    needs = plan(tmp_path)
+    needs["training"][str(tmp_path / "hasher")] = f"train --data.folder={tmp_path / 'data'}"
+    needs["training"][str(tmp_path / "attack")] = f"train --prototype={tmp_path / 'prototype'}"
+    assert paths(missing_requirements(needs), tmp_path) == ["data", "hasher", "prototype", "attack"]
+
+
+def test_the_mark_of_a_folder_lies_beside_it(tmp_path):
+    path = f"{tmp_path}/attack/"
+    needs = {"attacks": {"A": {"folder": path}}, "training": {path: "train"}}
+    with pytest.raises(RuntimeError, match="attack/ is still missing after: python train"):
+        make(missing_requirements(needs), lambda arguments: None)
+    (tmp_path / "attack").mkdir()
+    assert not is_finished(path), "what wrote nothing is no success, whoever makes the folder later"
+    make(missing_requirements(needs), lambda arguments: None)
+    assert is_finished(path)
+    assert not any((tmp_path / "attack").iterdir())
+
+
 def test_the_message_names_files_origins_and_commands(tmp_path):
     text = describe(missing_requirements(plan(tmp_path)))
     assert text.startswith("4 files or folders of the plan are missing.")

@@ -32,8 +32,13 @@ def test_rows_stand_anywhere():
     }
 
 
+def test_rows_are_found_at_any_depth_without_variables():
+    steps = {"each": [{"t": 5}], "entry": {"T = {t}": "{t}"}}
+    assert expand({"defences": {"x": [steps]}, "seed": 1}) == {"defences": {"x": [{"T = 5": 5}]}, "seed": 1}
+
+
 def test_a_plan_without_templates_is_what_it_was():
-    plan = {"summary": "a {brace}", "x": [1, None]}
+    plan = {"summary": "a {brace}", "x": [1, None, {"y": "each {row}"}]}
     assert expand(plan) == plan
 
 
@@ -41,8 +46,10 @@ def test_rows_are_selected_by_what_they_hold():
     assert list(expand(select(PLAN, ["B"]))["hashers"]) == ["B y", "A x"]  # what stands beside the rows stays
     assert select(PLAN, []) == PLAN
     assert select({**PLAN, "select": ["A"]}, ["x"]) == {**PLAN, "each": PLAN["each"][:1]}
+    assert list(expand(select(PLAN, ["7"]))["hashers"]) == ["B y", "A x"]
+    assert select({**PLAN, "select": [7]}, []) == select(PLAN, ["7"])
     for values in (["C"], ["A", "y"]):
-        with pytest.raises(ValueError, match=rf"holds {', '.join(values)}; its rows .* \['A', 'B', 'x', 'y'\]"):
+        with pytest.raises(ValueError, match=rf"holds {', '.join(values)}; its rows .* \['7', 'A', 'B', 'x', 'y'\]"):
             select(PLAN, values)
     with pytest.raises(ValueError, match="no row of the plan holds A; its rows"):
         select({"hashers": {}}, ["A"])
