@@ -1,7 +1,7 @@
 """StoreFiles: an artefact store at any address that fsspec knows: a folder, ``memory://``, ``s3://`` and others.
 
 A file appears whole or not at all. Object stores put an object in one step; elsewhere it is written to a temporary
-name and moved.
+name and moved. How the files of an evaluation's stages are called stands here too, for all who read them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,20 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 HEADER = 4096  # bytes that the header of a safetensors file rarely exceeds
+ADVERSARIAL = "adversarial"  # the stage of attacked images
+# Raise one when a change alters the numbers of a stage: it is part of the stage's key.
+STAGE_VERSIONS = {"targets": 1, "database": 1, ADVERSARIAL: 1, "defended": 1, "codes": 1}
 ATOMIC_PUT = frozenset({"memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"})
+
+
+def manifest_path(folder: str) -> str:
+    """Return the file that says that the stage in ``folder`` is finished, and what it depends on."""
+    return f"{folder}/manifest.json"
+
+
+def shard_path(folder: str, shard: int) -> str:
+    """Return the file of one shard of the stage in ``folder``."""
+    return f"{folder}/shard-{shard:05d}.safetensors"
 
 
 class StoreFiles:

@@ -72,6 +72,13 @@ class Batch:
             part = self._map_tensors(operator.itemgetter(rows))
             yield rows, replace(part, ids=self.ids[rows], captions=captions)
 
+    def part(self, rows: Sequence[int]) -> Batch:
+        """Return the items at these positions, in this order."""
+        chosen = torch.tensor(rows, dtype=torch.int64)
+        captions = None if self.captions is None else tuple(self.captions[row] for row in rows)
+        part = self._map_tensors(lambda tensor: tensor[chosen.to(tensor.device)])
+        return replace(part, ids=tuple(self.ids[row] for row in rows), captions=captions)
+
     def _map_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         changed: dict[str, Any] = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}

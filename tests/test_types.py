@@ -16,6 +16,7 @@ def make_batch(count=5, text=True):
         ids=tuple(f"id-{i}" for i in range(count)),
         text=torch.rand(count, 2) if text else None,
         captions=tuple(f"caption {i}" for i in range(count)) if text else None,
+        features=torch.rand(count, 6) if text else None,
     )
 
 
@@ -50,8 +51,19 @@ def test_split_cuts_every_field_alike(size):
     assert sum((part.ids for _, part in parts), ()) == batch.ids
 
 
-def test_split_without_text():
-    assert all(part.text is None and part.captions is None for _, part in make_batch(text=False).split(2))
+def test_a_part_holds_every_field_of_its_items_in_the_order_asked_for():
+    batch, rows = make_batch(), [3, 0, 3]
+    part = batch.part(rows)
+    for name in ("image", "label", "index", "text", "features"):
+        assert torch.equal(getattr(part, name), torch.stack([getattr(batch, name)[row] for row in rows])), name
+    assert (part.ids, part.captions) == (("id-3", "id-0", "id-3"), ("caption 3", "caption 0", "caption 3"))
+    assert len(batch.part([])) == len(batch.part([]).features) == 0
+
+
+def test_split_and_part_without_text():
+    batch = make_batch(text=False)
+    for part in (batch.part([1]), *(part for _, part in batch.split(2))):
+        assert part.text is part.captions is part.features is None
 
 
 @pytest.mark.parametrize("text", [True, False])

@@ -8,8 +8,8 @@
     codes        the images that are hashed, hasher
 
 ``data`` is the fingerprint of ids, labels and splits together with how pictures are resized; ``hasher`` is
-the digest of its weights and options, so that a retrained model never finds old codes. Raise ``VERSION`` when a change
-alters numbers.
+the digest of its weights and options, so that a retrained model never finds old codes. Raise a stage's version in
+``STAGE_VERSIONS`` of ``store_files.py`` when a change alters numbers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from lightning_modules.attacks import Attack
 from lightning_modules.defences import Defence
 from lightning_modules.evaluation.shards import ShardDataset
 from lightning_modules.evaluation.store import ArtifactStore, Stage
-
-VERSION = {"targets": 1, "database": 1, "adversarial": 1, "defended": 1, "codes": 1}
+from lightning_modules.store_files import ADVERSARIAL, STAGE_VERSIONS
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class CellStages(NamedTuple):
 
 
 def _stage(store: ArtifactStore, name: str, facts: dict[str, Any], count: int) -> Stage:
-    return store.stage(name, {"version": VERSION[name]} | facts, count)
+    return store.stage(name, {"version": STAGE_VERSIONS[name]} | facts, count)
 
 
 def targets_stage(store: ArtifactStore, queries: QuerySet, options: dict[str, Any]) -> Stage:
@@ -101,7 +100,7 @@ def adversarial_stage(
         facts["through"] = {"defence": through[0].fingerprint(), "draws": through[1]}
     if texts is not None:
         facts["texts"] = texts
-    return _stage(store, "adversarial", facts, queries.shards)
+    return _stage(store, ADVERSARIAL, facts, queries.shards)
 
 
 def defended_stage(store: ArtifactStore, queries: QuerySet, attacked: Stage | None, defence: Defence) -> Stage:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightning_modules.evaluation.cache_key import content_key
 from lightning_modules.evaluation.claims import Claims
-from lightning_modules.store_files import StoreFiles
+from lightning_modules.store_files import StoreFiles, manifest_path, shard_path
 
 Tensors = dict[str, Tensor]
 POLLS = (0.1, 5.0)  # seconds between two looks at a shard that another process is computing: first, most
@@ -72,7 +72,7 @@ class Stage:
 
     def path(self, shard: int) -> str:
         """Return the file of one shard, relative to the store."""
-        return f"{self.folder}/shard-{shard:05d}.safetensors"
+        return shard_path(self.folder, shard)
 
     def missing(self) -> list[int]:
         """Return the shards that are not there yet."""
@@ -134,7 +134,7 @@ class Stage:
             return
         record = StageRecord.of(self._header(shard) for shard in range(self.count))
         content = {"key": self.key, "shards": self.count, "facts": self.facts, "record": vars(record)}
-        self._files.write(f"{self.folder}/manifest.json", json.dumps(content, indent=1).encode())
+        self._files.write(manifest_path(self.folder), json.dumps(content, indent=1).encode())
 
     def _header(self, shard: int) -> tuple[dict[str, Any], int]:
         header, length = self._files.read_tensor_header(self.path(shard))
@@ -167,19 +167,24 @@ class ArtifactStore:
     def finished(self, name: str) -> Iterator[tuple[dict[str, Any], StageRecord]]:
         """Yield facts and record of every finished stage of this name."""
         for folder in sorted(self._files.names(name)):
-            record = _read_record(self._files, f"{name}/{folder}")
+            manifest = _read_manifest(self._files, f"{name}/{folder}")
+            record = _record_in(manifest)
             if record is not None:
-                yield _read_manifest(self._files, f"{name}/{folder}")["facts"], record
+                yield manifest["facts"], record
 
 
 def _read_manifest(files: StoreFiles, folder: str) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(files.read(f"{folder}/manifest.json"))
+        content: dict[str, Any] = json.loads(files.read(manifest_path(folder)))
     except FileNotFoundError:
         return {}
     return content
 
 
 def _read_record(files: StoreFiles, folder: str) -> StageRecord | None:
-    record = _read_manifest(files, folder).get("record")
+    return _record_in(_read_manifest(files, folder))
+
+
+def _record_in(manifest: dict[str, Any]) -> StageRecord | None:
+    record = manifest.get("record")
     return None if record is None else StageRecord(**record)

@@ -173,3 +173,12 @@ def test_text_features_of_another_kind_are_refused(hasher):
     with pytest.warns(UserWarning, match="trained on other text features"):
         load_hasher(str(checkpoint), open_tiny_data(cache, BagOfWords(binary=True)))
     assert load_hasher(str(checkpoint), open_tiny_data(cache)).text_encoder is not None
+
+
+def test_images_and_texts_are_exported_to_tables_of_their_own(done, tmp_path):
+    arguments = ["--config", str(done[2] / "plan.yaml"), "--trainer.accelerator", "cpu", "--out", str(tmp_path)]
+    assert evaluate.main(["export", *arguments, "--hasher", "DCMH", "--formats", "[pgvector]"]) == 0
+    for folder, table in (("images", "codes"), ("texts", "text_codes")):
+        script = (tmp_path / folder / "pgvector.sql").read_text()
+        assert f"\nCREATE TABLE {table} (" in script
+        assert f"\nCOPY {table} (" in script

@@ -188,6 +188,18 @@ def test_what_was_stored_is_read_again(address):
     assert stage_of(address, count=2, data="y").missing() == [0, 1]
 
 
+def test_finished_stages_are_listed_in_one_read_each(address, monkeypatch):
+    for data in "xy":
+        stage = stage_of(address, count=1, data=data)
+        stage.shard(0, tensors)
+        stage.finish()
+    stage_of(address, count=1, data="unfinished").shard(0, tensors)
+    reads, read = [], StoreFiles.read
+    monkeypatch.setattr(StoreFiles, "read", lambda self, path, end=None: (reads.append(path), read(self, path, end))[1])
+    assert sorted(facts["data"] for facts, _ in ArtifactStore(address).finished("codes")) == ["x", "y"]
+    assert len(reads) == len(set(reads)) == 3
+
+
 def test_half_a_file_is_never_seen(tmp_path, monkeypatch):
     files = StoreFiles(str(tmp_path))
     files.write("a/b", b"old")

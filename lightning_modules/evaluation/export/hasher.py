@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -22,7 +23,8 @@ from lightning_modules.retrieval.indexes.flat import import_faiss
 
 Format = Literal["parquet", "faiss", "milvus", "pgvector", "encoder"]
 FACTS = "export.json"
-WRITERS = {"parquet": write_parquet, "faiss": write_faiss, "milvus": write_milvus, "pgvector": write_pgvector}
+TABLES = {"images": "codes", "texts": "text_codes"}
+WRITERS = {"parquet": write_parquet, "faiss": write_faiss, "milvus": write_milvus}
 
 
 def chosen_formats(formats: Sequence[Format] | None) -> list[Format]:
@@ -58,8 +60,9 @@ def export_hasher(evaluation: Evaluation, hasher: str, folder: Path, formats: Se
     books = {"images": context.database} | ({} if context.text is None else {"texts": context.text.database})
     for name, book in books.items():
         items = exported_items(context.data, context.database_split, book)
-        for kind in (one for one in formats if one in WRITERS):
-            WRITERS[kind](items, folder / name)
+        writers = WRITERS | {"pgvector": partial(write_pgvector, table=TABLES[name])}  # one schema holds both
+        for kind in (one for one in formats if one in writers):
+            writers[kind](items, folder / name)
             print(f"{folder / name}: {kind}, {len(items)} items", flush=True)
     facts = {
         "hasher": hasher,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -64,19 +63,6 @@ class PairSource(Configurable, ABC):
         images = batch.image.clone()
         if len(rows):
             with torch.autocast(batch.image.device.type, enabled=False):  # an attack chooses its own precision
-                images[rows.to(images.device)] = self.attacked(take(batch, rows), choice[rows], epoch).to(images)
+                attacked = self.attacked(batch.part(rows.tolist()), choice[rows], epoch)
+                images[rows.to(images.device)] = attacked.to(images)
         return images
-
-
-def take(batch: Batch, rows: Tensor) -> Batch:
-    """Return some items of a batch, in the order of ``rows`` (int64 on the CPU); without text."""
-    there = rows.to(batch.image.device)
-    return replace(
-        batch,
-        image=batch.image[there],
-        label=batch.label[there],
-        index=batch.index[there],
-        ids=tuple(batch.ids[row] for row in rows.tolist()),
-        text=None,
-        captions=None,
-    )

@@ -14,7 +14,8 @@ from lightning_modules.hashing import HashEncoder
 from lightning_modules.hashing.checkpoints import load_encoder
 from lightning_modules.processes import is_first_process
 from lightning_modules.purification.objectives.base import uniform_integers
-from lightning_modules.purification.pairs.base import PairSource, take
+from lightning_modules.purification.pairs.base import PairSource
+from lightning_modules.randomness import sample_seed
 from lightning_modules.retrieval.targets import Exclusion, TargetPool, draw_targets
 from lightning_modules.types import Batch, CodeBook, binarize
 
@@ -64,11 +65,10 @@ class CraftedPairs(PairSource):
             attack.check(facts)
         labels, ids = data.labels("train"), data.ids("train")
         draw_targets(labels[:1], ids[:1], labels, self.pool, self.min_count, self.exclude)  # an empty pool shows now
-        codes = torch.zeros(len(ids), encoder.num_bits, dtype=torch.int8)
+        loader = data.loader.over(data.dataset("train"))
+        shown = tqdm(loader, "hashing the training split", disable=not is_first_process(), leave=False)
         with torch.no_grad():
-            loader = data.train_dataloader()
-            for batch in tqdm(loader, "hashing the training split", disable=not is_first_process(), leave=False):
-                codes[batch.index] = binarize(encoder(batch.to(device).image)).cpu()
+            codes = torch.cat([binarize(encoder(batch.to(device).image)).cpu() for batch in shown])
         self._open = encoder, CodeBook(codes, labels, ids)
 
     def attacked(self, batch: Batch, choice: Tensor, epoch: int) -> Tensor:
@@ -78,14 +78,14 @@ class CraftedPairs(PairSource):
         for number, attack in enumerate(self.attacks):
             rows = (chosen == number).nonzero().flatten()
             if len(rows):
-                images[rows.to(images.device)] = self._craft(attack, take(batch, rows), epoch)
+                images[rows.to(images.device)] = self._craft(attack, batch.part(rows.tolist()), epoch)
         return images
 
     def _craft(self, attack: Attack, batch: Batch, epoch: int) -> Tensor:
         if self._open is None:
             raise RuntimeError("call setup() first")
         encoder, knowledge = self._open
-        seed, label = self.seed + epoch, batch.label.cpu()
+        seed, label = sample_seed(self.seed, "pairs", str(epoch)), batch.label.cpu()  # goals draw by seed and id
         if attack.targeted:
             pool = (self.pool, self.min_count, self.exclude)
             label = draw_targets(label, batch.ids, knowledge.labels, *pool, seed=seed)

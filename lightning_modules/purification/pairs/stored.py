@@ -6,18 +6,20 @@ import json
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_modules.purification.objectives.base import uniform_integers
 from lightning_modules.purification.pairs.base import PairSource
-from lightning_modules.store_files import StoreFiles
+from lightning_modules.store_files import ADVERSARIAL, STAGE_VERSIONS, StoreFiles, manifest_path, shard_path
 from lightning_modules.types import Batch
-
-STAGE = "adversarial"
 
 
 class StoredPairs(PairSource):
     """Reads what ``evaluate.py`` attacked with ``split: train`` in its plan: one stage per hasher and attack.
+
+    Every finished stage of the store is used, whichever run left it there, unless an older version of the suite
+    computed it: give the evaluation of training items an output or store of its own. What is used is logged.
 
     Args:
         evaluation: output folder of that evaluation.
@@ -41,24 +43,38 @@ class StoredPairs(PairSource):
     def setup(self, data: Any, device: torch.device) -> None:
         """Find the finished stages of adversarial images; see :meth:`PairSource.setup`."""
         del device
-        folders = (f"{STAGE}/{name}" for name in sorted(self._files.names(STAGE)))
-        finished = [folder for folder in folders if self._files.exists(f"{folder}/manifest.json")]
-        if not finished:
+        folders = [f"{ADVERSARIAL}/{name}" for name in sorted(self._files.names(ADVERSARIAL))]
+        finished = {folder: self._facts(folder) for folder in folders if self._files.exists(manifest_path(folder))}
+        version = STAGE_VERSIONS[ADVERSARIAL]
+        for folder in (folder for folder, facts in finished.items() if facts["version"] != version):
+            rank_zero_info(f"{self._files.address}/{folder}: left out, not of version {version} of its stage")
+        current = {folder: facts for folder, facts in finished.items() if facts["version"] == version}
+        if not current:
             raise ValueError(
-                f"{self._files.address}/{STAGE}: no finished stage of adversarial images; "
+                f"{self._files.address}/{ADVERSARIAL}: no finished stage of adversarial images (version {version}); "
                 "run evaluate.py with a plan with split: train and this output or store"
             )
-        self._stages = [_StoredImages(self._files, folder, self._checked(folder, data)) for folder in finished]
+        for folder, facts in current.items():
+            self._check(folder, facts["queries"], data)
+            rank_zero_info(
+                f"{self._files.address}/{folder}: {facts['queries']['total']} adversarial images, attack "
+                f"{facts['attack'][:12]} on hasher {facts['database'][:12]}, seed {facts['seed']}"
+            )
+        self._stages = [
+            _StoredImages(self._files, folder, int(facts["queries"]["shard_size"])) for folder, facts in current.items()
+        ]
 
-    def _checked(self, folder: str, data: Any) -> int:
-        """Return the images per shard of a stage, if it is one of this training split."""
-        manifest = f"{folder}/manifest.json"
-        facts = json.loads(self._files.read(manifest))["facts"]["queries"]
-        title = f"{self._files.address}/{manifest}"
+    def _facts(self, folder: str) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(self._files.read(manifest_path(folder)))["facts"]
+        return facts
+
+    def _check(self, folder: str, facts: dict[str, Any], data: Any) -> None:
+        """Refuse a stage, given by the facts of its queries, of anything but this whole training split."""
+        title = f"{self._files.address}/{manifest_path(folder)}"
         if facts["split"] != "train":
             raise ValueError(
                 f"{title}: adversarial images of split {facts['split']!r}, which no purifier may be trained on; "
-                "expected those of split 'train'"
+                "expected those of split 'train': give the evaluation of training items an output or store of its own"
             )
         if facts["data"] != json.loads(json.dumps(data.pixel_facts)):
             raise ValueError(f"{title}: made from other data, splits or picture sizes than {data.dataset_name!r} has")
@@ -66,7 +82,6 @@ class StoredPairs(PairSource):
             raise ValueError(
                 f"{title}: {facts['total']} of {len(data.ids('train'))} training items; leave out num_queries"
             )
-        return int(facts["shard_size"])
 
     def attacked(self, batch: Batch, choice: Tensor, epoch: int) -> Tensor:
         """Read each image from the stage that is drawn for it; see :meth:`PairSource.attacked`."""
@@ -88,7 +103,7 @@ class _StoredImages:
     def part(self, row: int) -> tuple[str, int, int]:
         """Return file, first byte and the byte after the last of an image, by its position in the split."""
         shard, place = divmod(row, self._shard_size)
-        path = f"{self._folder}/shard-{shard:05d}.safetensors"
+        path = shard_path(self._folder, shard)
         if path not in self._layouts:
             self._layouts[path] = self._layout(path)
         first, size = self._layouts[path]

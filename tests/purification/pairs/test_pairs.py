@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import fsspec
@@ -14,7 +15,7 @@ import evaluate
 from lightning_modules.attacks import IterativeCodeAttack
 from lightning_modules.purification import DDPMModule, DiffusionPurifier
 from lightning_modules.purification.pairs import CraftedPairs, PairSource, StoredPairs
-from lightning_modules.purification.pairs.base import take
+from lightning_modules.purification.pairs import stored as stored_pairs
 from tests.conftest import CONFIGS, Tiny, evaluation_arguments, fit
 
 CPU = torch.device("cpu")
@@ -53,8 +54,7 @@ def batch(data):
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.5, 370, 630), (1.0, 1000, 1000)])
 def test_the_clean_share_is_kept(batch, share, low, high):
     ids = tuple(f"item-{number}" for number in range(1000))
-    many = replace(batch, image=batch.image[:1].expand(1000, -1, -1, -1), ids=ids)
-    many = replace(many, label=batch.label[:1].expand(1000, -1), index=torch.arange(1000))
+    many = replace(batch.part([0] * 1000), ids=ids)
     images = Shifted(clean_share=share)(many, epoch=0)
     clean = int((images == many.image).flatten(1).all(dim=1).sum())
     assert low <= clean <= high
@@ -64,11 +64,21 @@ def test_draws_belong_to_samples_and_epochs(batch):
     source = Shifted()
     whole = source(batch, 3)
     rows = torch.randperm(len(batch), generator=torch.Generator().manual_seed(0))
-    mixed = torch.cat([source(take(batch, part), 3) for part in rows.split(5)])
+    mixed = torch.cat([source(batch.part(part.tolist()), 3) for part in rows.split(5)])
     assert torch.equal(mixed, whole[rows])
     assert not torch.equal(source(batch, 4), whole)
     assert not torch.equal(Shifted(seed=1)(batch, 3), whole)
     assert source.spec["init_args"] == {"clean_share": 0.5, "seed": 0}
+
+
+def test_an_attack_sees_features_of_its_images_only(batch):
+    class Watched(Shifted):
+        def attacked(self, batch, choice, epoch):
+            assert len(batch.features) == len(batch.text) == len(batch) < 20
+            return super().attacked(batch, choice, epoch)
+
+    twenty = batch.part(range(20))
+    Watched()(replace(twenty, features=torch.rand(20, 3), text=torch.rand(20, 2)), 0)
 
 
 # Crafted
@@ -97,7 +107,7 @@ def test_every_attack_is_used_within_its_budget(crafted, batch):
 
 def test_a_crafted_image_does_not_depend_on_its_batch(crafted, batch):
     whole = crafted(batch, 1)
-    parts = torch.cat([crafted(take(batch, rows), 1) for rows in torch.arange(len(batch)).split(7)])
+    parts = torch.cat([crafted(part, 1) for _, part in batch.split(7)])
     assert ((parts - whole).abs() > 0.5 / 255).double().mean() < 0.01  # signs of gradients near zero, by rounding
     assert ((crafted(batch, 2) - whole).abs() > 0.5 / 255).double().mean() > 0.2
 
@@ -110,7 +120,7 @@ def test_the_attacker_knows_the_training_split_only(crafted, data):
     assert torch.equal(knowledge.codes, (encoder(images) >= 0).to(torch.int8) * 2 - 1)
 
 
-def test_an_untargeted_attack_gets_the_labels_of_its_images(tiny: Tiny, data, batch):
+def test_an_untargeted_attack_gets_the_labels_of_its_images(tiny: Tiny, data, batch, monkeypatch):
     class Untargeted(IterativeCodeAttack):
         targeted = False
         asked = None
@@ -120,11 +130,16 @@ def test_an_untargeted_attack_gets_the_labels_of_its_images(tiny: Tiny, data, ba
             return super().aim(label, ids, knowledge, seed)
 
     attack = Untargeted(num_items=1, iterations=1)
-    source = CraftedPairs(str(tiny.hasher), [attack], clean_share=0.0, pool="unique", seed=2)
+    source = CraftedPairs(str(tiny.hasher), [attack], clean_share=0.0, pool="unique")
+    monkeypatch.setattr(data, "train_dataloader", lambda: pytest.fail("draws from the global generator"))
     source.setup(data, CPU)
-    source(batch, 5)
-    assert torch.equal(attack.asked[0], batch.label)
-    assert attack.asked[1:] == (batch.ids, 7)
+    seeds = set()
+    for source.seed, epoch in ((0, 1), (1, 0), (0, 0)):
+        source(batch, epoch)
+        assert torch.equal(attack.asked[0], batch.label)
+        assert attack.asked[1] == batch.ids
+        seeds.add(attack.asked[2])
+    assert len(seeds) == 3
 
 
 def test_what_is_wrong_with_crafting_is_said_before_work(tiny: Tiny, data):
@@ -162,7 +177,7 @@ def test_stored_images_are_those_of_the_item(stored, data, batch):
     assert len(stages) == 2  # P2P and DHTA
     assert len(stages[0]) == len(batch)
     rows = torch.randperm(len(batch), generator=torch.Generator().manual_seed(0))
-    images = source(take(batch, rows), 0)
+    images = source(batch.part(rows.tolist()), 0)
     used = [0, 0]
     for image, row in zip((images * 255).round().to(torch.uint8), rows.tolist(), strict=True):
         hits = [torch.equal(image, stage[row]) for stage in stages]
@@ -187,6 +202,27 @@ def test_stored_images_are_read_from_any_address(stored, data, batch):
         sources[1].setup(data, CPU)
 
 
+def test_what_is_used_is_logged_and_other_versions_are_left_out(stored, data, batch, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(stored_pairs, "rank_zero_info", lines.append)
+    shutil.copytree(stored / "store", tmp_path / "store")
+    old, new = sorted((tmp_path / "store/adversarial").iterdir())
+    content = json.loads((old / "manifest.json").read_text())
+    content["facts"]["version"] += 1
+    (old / "manifest.json").write_text(json.dumps(content))
+    source = StoredPairs(str(tmp_path), clean_share=0.0)
+    source.setup(data, CPU)
+    facts = json.loads((new / "manifest.json").read_text())["facts"]
+    assert [line.partition(": ")[0] for line in lines] == [str(old), str(new)]
+    assert lines[0].endswith("left out, not of version 1 of its stage")
+    assert f"{len(batch)} adversarial images, attack {facts['attack'][:12]} on hasher" in lines[1]
+    images = load_file(new / "shard-00000.safetensors")["images"]
+    assert torch.equal((source(batch.part(range(5)), 0) * 255).round().to(torch.uint8), images[:5])
+    shutil.rmtree(new)
+    with pytest.raises(ValueError, match=r"no finished stage of adversarial images \(version 1\)"):
+        source.setup(data, CPU)
+
+
 def test_one_place_is_to_be_given():
     for options in ({}, {"evaluation": "runs/x", "store": "memory://x"}):
         with pytest.raises(ValueError, match="give either evaluation"):
@@ -208,7 +244,8 @@ def changed_manifest(stored, folder, **facts):
 
 @pytest.mark.parametrize("split", ["query", "val"])
 def test_stored_queries_are_refused(split, stored, data, tmp_path):
-    with pytest.raises(ValueError, match=f"adversarial images of split '{split}', which no purifier may be trained"):
+    message = f"adversarial images of split '{split}', which no purifier may be trained on.* or store of its own"
+    with pytest.raises(ValueError, match=message):
         changed_manifest(stored, tmp_path, split=split).setup(data, CPU)
 
 
