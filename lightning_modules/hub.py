@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from huggingface_hub import ModelCard, ModelCardData, PyTorchModelHubMixin, snapshot_download
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.hub_mixin import ModelHubMixin
 
+HUB_OPTIONS = frozenset({"revision", "token", "cache_dir", "force_download", "local_files_only"})
 DOWNLOADED = ["*.json", "*.safetensors", "README.md"]  # nothing that would have to be unpickled
 CARD = """# {title}
 
@@ -72,19 +74,23 @@ class HubModel(PyTorchModelHubMixin):
             **options: arguments of the constructor.
 
         Raises:
-            ValueError: the folder lacks a file, or holds another model.
+            ValueError: neither folder nor Hub id; the folder lacks a file, or holds another model.
         """
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():
-            found = snapshot_download(
-                str(pretrained_model_name_or_path),
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                allow_patterns=DOWNLOADED,
-            )
+            name = str(pretrained_model_name_or_path)
+            try:
+                found = snapshot_download(
+                    name,
+                    revision=revision,
+                    token=token,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    allow_patterns=DOWNLOADED,
+                )
+            except HFValidationError as error:  # which speaks of the form of a Hub id alone
+                raise ValueError(f"{name!r}: no such folder, and no Hub id, which is user/name") from error
             folder = Path(found)
         return cls.load_pretrained(folder, **options)
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch.distributed
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightning_modules.errors import in_one_line
+
 ADVICE = "Whatever was finished is stored: the same command goes on from there."
 
 
@@ -53,5 +55,4 @@ def advise_on_lost_processes() -> None:
 def advise_on_failure(place: str, error: Exception) -> None:
     """Say that this process of several stops in ``place``: by its own error, or since another one does not answer."""
     process = f"process {torch.distributed.get_rank() + 1} of {process_count()}"
-    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    print(f"{process} stops in {place}, so that all do: {reason}\n{ADVICE}", file=sys.stderr, flush=True)
+    print(f"{process} stops in {place}, so that all do: {in_one_line(error)}\n{ADVICE}", file=sys.stderr, flush=True)

@@ -98,6 +98,27 @@ def test_a_purifier_is_saved_with_its_options_and_stays_a_diffusers_folder(tiny,
         DiffusionPurifier.from_pretrained(str(tmp_path))
 
 
+def test_a_purifier_of_a_revision_is_downloaded_as_a_whole(tiny, tmp_path, monkeypatch):
+    DiffusionPurifier(str(tiny.ddpm), purify_steps=3).save_pretrained(tmp_path)
+    asked = []
+
+    def download(name, **options):
+        asked.append((name, options))
+        return str(tmp_path)
+
+    monkeypatch.setattr("lightning_modules.hub.snapshot_download", download)
+    given = {"revision": "v1", "token": "secret", "cache_dir": "elsewhere", "local_files_only": True}
+    assert DiffusionPurifier.from_pretrained("me/purifier", n_paths=2, **given).purify_steps == 3
+    ((name, options),) = asked
+    assert name == "me/purifier"
+    assert given.items() <= options.items()
+
+
+def test_a_mistyped_path_is_neither_folder_nor_hub_id(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere/x': no such folder, and no Hub id, which is user/name"):
+        HashEncoder.from_pretrained(tmp_path / "nowhere/x")
+
+
 def test_what_is_pushed_is_what_is_loaded_and_the_card_tells_what_it_is(tmp_path, monkeypatch):
     FakeApi.folder = tmp_path
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", FakeApi)

@@ -52,6 +52,7 @@ LAYERS = (
         "randomness",
         "configurable",
         "digests",
+        "errors",
         "hub",
         "augmentation",
         "pictures",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lightning_modules.attacks.folder import AttackFacts, prefixed, save_folder
 from lightning_modules.attacks.networks import ProSGANGenerator, PrototypeNet
+from lightning_modules.errors import in_one_line
 
 Weights = dict[str, Tensor]
 
@@ -78,9 +79,9 @@ def read_state_dict(file: str) -> Weights:
     except UnpicklingError as error:
         if "Unsupported global" in str(error) or "GLOBAL" in str(error):
             raise ValueError(f"{file}: {WAY_OUT}") from error
-        raise ValueError(f"{file}: not what torch.save writes ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{file}: not what torch.save writes ({in_one_line(error)})") from error
     except Exception as error:  # a stream that is no pickle fails in any way
-        raise ValueError(f"{file}: not what torch.save writes ({type(error).__name__})") from error
+        raise ValueError(f"{file}: not what torch.save writes ({in_one_line(error)})") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{file}: expected a state dict (tensors by name), got {type(content).__name__}")
     return {str(name).removeprefix("module."): tensor.float() for name, tensor in content.items()}

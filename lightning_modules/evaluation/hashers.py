@@ -24,7 +24,7 @@ from lightning_modules.evaluation.stages import (
     targets_stage,
 )
 from lightning_modules.evaluation.store import ArtifactStore, Stage
-from lightning_modules.hashing import HashEncoder, digest_of_hasher, load_hasher
+from lightning_modules.hashing import HashEncoder, digest_of_encoder, load_hasher
 from lightning_modules.hashing.network import HashingNetwork
 from lightning_modules.retrieval.targets import draw_target_rows, draw_targets
 
@@ -106,7 +106,7 @@ def load_for_evaluation(plan: EvaluationPlan, name: str, data: Any, store: Artif
         ValueError: no such checkpoint, or one that does not fit the data.
     """
     module = load_hasher(plan.hashers[name].checkpoint, data)
-    digest, split, facts = digest_of_hasher(module.image_encoder), plan.database_split, data.pixel_facts
+    digest, split, facts = digest_of_encoder(module.image_encoder), plan.database_split, data.pixel_facts
     items = ShardDataset(data.dataset(split), data.collate, shard_size(data.pixels.size))
     queries = ShardDataset(data.dataset(plan.split), data.collate, plan.shard_size, plan.num_queries)
     query_set = QuerySet.of(facts, plan.split, queries)

@@ -1,7 +1,7 @@
 """Hashing networks: backbones, the hashing layer, losses and their LightningModule."""
 
 from lightning_modules.hashing.backbones import Backbone, TimmBackbone
-from lightning_modules.hashing.checkpoints import digest_of_hasher, load_encoder, load_hasher
+from lightning_modules.hashing.checkpoints import digest_of_encoder, load_encoder, load_hasher
 from lightning_modules.hashing.cnnf import CNNF
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.frozen import hash_kept_features
@@ -48,7 +48,7 @@ __all__ = [
     "OrthoHashLoss",
     "TextMLP",
     "TimmBackbone",
-    "digest_of_hasher",
+    "digest_of_encoder",
     "hash_kept_features",
     "load_encoder",
     "load_hasher",

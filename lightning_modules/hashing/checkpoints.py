@@ -14,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_modules.digests import digest_of_weights
+from lightning_modules.errors import in_one_line
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.module import HashingModule
 from lightning_modules.hashing.network import HashingNetwork
@@ -42,7 +43,7 @@ def load_hasher(checkpoint: str, data: Any) -> HashingNetwork:
     if Path(checkpoint).is_dir() or (not Path(checkpoint).exists() and HUB_ID.fullmatch(checkpoint)):
         network = _load_pretrained(checkpoint)
     else:
-        network = load_module(checkpoint)
+        network = load_hashing_module(checkpoint)
         _check_training(checkpoint, network.facts, data)
     network.eval().requires_grad_(False)
     # The layout that convolutions prefer; results change by rounding only.
@@ -57,7 +58,7 @@ def _load_pretrained(name: str) -> HashingNetwork:
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise ValueError(
             f"hasher {name!r}: there is no such file or folder here (train.py fit writes checkpoints), and no model of "
-            f"that name could be had from the Hub ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
+            f"that name could be had from the Hub ({in_one_line(error)})"
         ) from error
     if encoder.backbone.input_width is not None:
         raise ValueError(f"hasher {name!r} is an encoder of texts; expected one of images")
@@ -95,13 +96,13 @@ def _check_text(checkpoint: str, trained: dict[str, Any], data: Any) -> None:
         rank_zero_warn(f"checkpoint {checkpoint!r} was trained on other text features: {known[1]}, now {found[1]}")
 
 
-def digest_of_hasher(encoder: HashEncoder) -> str:
+def digest_of_encoder(encoder: HashEncoder) -> str:
     """Hash weights and options: an option such as ``input_size`` has no weights, and changes every code."""
     options = json.dumps(encoder.backbone.architecture, sort_keys=True)
     return hashlib.sha256(f"{digest_of_weights(encoder)}\n{options}".encode()).hexdigest()
 
 
-def load_module(checkpoint: str) -> HashingModule:
+def load_hashing_module(checkpoint: str) -> HashingModule:
     """Load a trained hashing module, whatever data it was trained on.
 
     Raises:
@@ -115,8 +116,7 @@ def load_module(checkpoint: str) -> HashingModule:
         module = HashingModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"checkpoint {checkpoint!r} is none of a HashingModule, written by train.py fit "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"checkpoint {checkpoint!r} is none of a HashingModule, written by train.py fit ({in_one_line(error)})"
         ) from error
     states = [encoder.state_dict().items() for encoder in module.encoders.values()]
     for name, tensor in (item for items in states for item in items):

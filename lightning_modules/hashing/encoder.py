@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lightning_modules.configurable import build
+from lightning_modules.errors import in_one_line
 from lightning_modules.hashing.backbones import Backbone
 from lightning_modules.hub import HubModel
 from lightning_modules.types import as_float
@@ -99,7 +100,7 @@ class HashEncoder(nn.Module, HubModel):
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(
                 f"{folder}: {CONFIG} and {WEIGHTS} of a hashing network are expected, as save_pretrained writes them "
-                f"({type(error).__name__}: {str(error).splitlines()[0]})"
+                f"({in_one_line(error)})"
             ) from error
         for name, tensor in encoder.state_dict().items():
             if not tensor.isfinite().all():

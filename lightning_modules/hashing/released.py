@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.errors import in_one_line
 from lightning_modules.hashing.cnnf import CNNF, CONVOLUTIONS
 from lightning_modules.hashing.encoder import HashEncoder
 from lightning_modules.hashing.mlp import FrozenBackbone, TextMLP
@@ -66,7 +67,7 @@ def _load(path: str) -> dict[str, Any]:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: no state dict that can be loaded safely ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{path}: no state dict that can be loaded safely ({in_one_line(error)})") from error
     if not isinstance(stored, dict):
         raise ValueError(f"{path}: holds a {type(stored).__name__}, expected a state dict")
     return stored

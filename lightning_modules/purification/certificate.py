@@ -25,7 +25,7 @@ class Certificate:
     the query of a smaller L2 norm than its radius. Codes of a few draws err beside that as any estimate does.
 
     Attributes:
-        codes: int8 ``(B, K)`` in {-1, +1}.
+        codes: int8 ``(B, K)`` in {-1, +1}; :func:`certify` leaves them on the CPU.
         radii: float64 ``(B, K)``, L2 norms of images in [0, 1]; 0 where nothing is proven.
     """
 
@@ -50,9 +50,13 @@ class Certificate:
 
         Args:
             radius: L2 norm of the change, images in [0, 1].
-            nearer: code ``(K,)`` or codes ``(B, K)`` in {-1, +1}.
+            nearer: code ``(K,)`` or codes ``(B, K)`` in {-1, +1}, on any device.
             farther: the same of the other item.
+
+        Returns:
+            bool ``(B,)``, where the certificate's codes are.
         """
+        nearer, farther = nearer.to(self.codes.device), farther.to(self.codes.device)
         holds = self.holds(radius)
         lead = ((farther != self.codes) & holds).sum(dim=1) - ((nearer != self.codes) & holds).sum(dim=1)
         return lead > ((nearer != farther) & ~holds).sum(dim=1)
@@ -83,7 +87,7 @@ def certify(codes_of_draw: Callable[[int], Tensor], draws: int, noise: float, al
     bits = votes.shape[1]
     share = beta.ppf(alpha / (2 * bits), majority.cpu().numpy(), (draws - majority).cpu().numpy() + 1)
     radii = torch.from_numpy(noise * norm.ppf(share)).clamp_min(0)
-    return Certificate(binarize(votes.float()).to(torch.int8).cpu(), radii)
+    return Certificate(binarize(votes).cpu(), radii)
 
 
 def smoothing_noise(purifier: DiffusionPurifier) -> float:

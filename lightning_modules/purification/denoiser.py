@@ -10,6 +10,7 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
+from lightning_modules.errors import in_one_line
 from lightning_modules.purification.schedule import DiffusionSchedule
 from lightning_modules.purification.sizing import reflect
 
@@ -108,7 +109,7 @@ def _load_unet(path: str) -> Any:
                 path, subfolder=subfolder, low_cpu_mem_usage=False, output_loading_info=True
             )
         except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
-            errors.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            errors.append(in_one_line(error))
             continue
         if loading["missing_keys"]:  # diffusers would leave them at random values
             raise ValueError(f"{path}: the weights lack {', '.join(map(repr, loading['missing_keys'][:3]))}")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from lightning_modules.atomic import replaced_at_once, written_at_once
 from lightning_modules.checks import round_to_8bit
 from lightning_modules.defences import Defence
-from lightning_modules.hashing.checkpoints import load_module
+from lightning_modules.hashing.checkpoints import load_hashing_module
 from lightning_modules.processes import is_first_process
 from lightning_modules.purification.folder_codes import write_codes
 from lightning_modules.purification.probe import probe
@@ -78,7 +78,7 @@ class FolderPurification(LightningModule):
         if not self._named:
             raise ValueError("out: expected the folder that the cleaned pictures are written to (--out FOLDER)")
         if self._hasher_file is not None:
-            self._hasher = load_module(self._hasher_file)
+            self._hasher = load_hashing_module(self._hasher_file)
         facts = {"defence": self.defence.fingerprint(), "tile": self.tiling.side, "multiple": self.tiling.multiple}
         record = self._out / RECORD
         try:

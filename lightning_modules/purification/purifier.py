@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_modules.checks import check_images
 from lightning_modules.defences.base import Defence
 from lightning_modules.digests import digest_of_weights
-from lightning_modules.hub import HubModel
+from lightning_modules.hub import HUB_OPTIONS, HubModel
 from lightning_modules.purification.chain import Observer, guidance_scale, guided_reverse_chain
 from lightning_modules.purification.denoiser import Diffusion
 from lightning_modules.purification.guidance import Metric
@@ -154,18 +154,24 @@ class DiffusionPurifier(Defence, HubModel):
 
         Args:
             pretrained_model_name_or_path: Hub id or folder; diffusers downloads what it needs of the former.
-            **options: the constructor's; they override those that were saved.
+            **options: the constructor's, which override those that were saved; or ``revision`` and others of
+                :meth:`HubModel.from_pretrained`, with which the whole repository is downloaded.
 
         Raises:
             ValueError: as the constructor does, or the saved options are damaged.
         """
-        name = str(pretrained_model_name_or_path)
-        return cls(name, **read_options(name) | options)
+        if HUB_OPTIONS.isdisjoint(options):
+            return cls._load(str(pretrained_model_name_or_path), options)
+        return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @classmethod
     def load_pretrained(cls, folder: Path, **options: Any) -> Self:
         """Read a folder; see :meth:`from_pretrained`."""
-        return cls.from_pretrained(folder, **options)
+        return cls._load(str(folder), options)
+
+    @classmethod
+    def _load(cls, name: str, options: dict[str, Any]) -> Self:
+        return cls(name, **read_options(name) | options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_diffusion(self.denoiser, self._betas, save_directory)

@@ -112,7 +112,9 @@ def _pool(labels: np.ndarray, pool: TargetPool, min_count: int, drop_empty: bool
     if drop_empty:
         found = found[found.any(axis=1)]
     if len(found) == 0:
-        raise ValueError(f"the target pool {pool!r} (min_count={min_count}) is empty: lower min_count")
+        if pool == "counted":
+            raise ValueError(f"the target pool 'counted' (min_count={min_count}) is empty: lower min_count")
+        raise ValueError(f"the target pool {pool!r} is empty: no item of the database carries a class")
     return found
 
 

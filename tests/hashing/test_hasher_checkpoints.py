@@ -7,7 +7,7 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from datamodules import ScenesDataModule
-from lightning_modules.hashing import HashEncoder, TextMLP, TimmBackbone, digest_of_hasher, load_encoder, load_hasher
+from lightning_modules.hashing import HashEncoder, TextMLP, TimmBackbone, digest_of_encoder, load_encoder, load_hasher
 from tests.conftest import Tiny
 
 
@@ -49,7 +49,8 @@ def test_a_saved_encoder_is_a_hasher_too(source, tiny: Tiny, data, tmp_path, mon
     assert source == "folder" or downloads == ["user/hasher"]
     assert (network.text_encoder, network.training, network.num_bits) == (None, False, 8)
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert digest_of_hasher(network.image_encoder) == digest_of_hasher(trained)  # so that stored stages are found again
+    # Stored stages are found again.
+    assert digest_of_encoder(network.image_encoder) == digest_of_encoder(trained)
     images = torch.rand(3, 3, 16, 16)
     assert torch.equal(network.image_encoder(images), trained(images))
 
@@ -116,10 +117,10 @@ def test_the_digest_of_a_hasher_sees_weights_and_options():
         tiny_resnet = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 4]}
         return HashEncoder(TimmBackbone("resnet18", model_args=tiny_resnet, **options), 8)
 
-    reference = digest_of_hasher(hasher())
-    assert digest_of_hasher(hasher()) == reference
-    assert digest_of_hasher(hasher(input_size=64)) != reference  # no weight tells the two apart
+    reference = digest_of_encoder(hasher())
+    assert digest_of_encoder(hasher()) == reference
+    assert digest_of_encoder(hasher(input_size=64)) != reference  # no weight tells the two apart
     changed = hasher()
     with torch.no_grad():
         changed.hash_layer.bias[0] += 1
-    assert digest_of_hasher(changed) != reference
+    assert digest_of_encoder(changed) != reference

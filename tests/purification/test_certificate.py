@@ -47,6 +47,7 @@ def test_the_share_is_the_bound_of_the_binomial_tail():
         return torch.where(draw < positive, 1.0, -1.0)
 
     found = certify(codes, draws, noise=1.0, alpha=ALPHA)
+    assert found.codes.dtype == torch.int8
     assert found.codes.tolist() == [[1, 1, 1, 1, -1]]
     for radius, count in zip(found.radii[0].tolist(), positive.clamp_min(draws - positive)[0].tolist(), strict=True):
         share = float(torch.special.ndtr(torch.tensor(radius, dtype=torch.float64)))
@@ -71,6 +72,11 @@ def test_an_item_stays_nearer_exactly_if_no_flip_of_loose_bits_changes_that(seed
     for first, second in product(items, repeat=2):
         always = all((first != other).sum() < (second != other).sum() for other in changed)
         assert found.stays_nearer(0.4, first, second).tolist() == [always]
+
+
+def test_the_codes_of_items_may_lie_on_another_device():
+    found = Certificate(torch.ones(2, 7, dtype=torch.int8, device="meta"), torch.ones(2, 7, device="meta"))
+    assert found.stays_nearer(0.4, torch.ones(7), -torch.ones(7)).shape == (2,)
 
 
 @pytest.mark.parametrize(("steps", "noise"), [(45, 0.078), (146, 0.25), (178, 0.314), (260, 0.5)])

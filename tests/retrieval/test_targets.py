@@ -114,8 +114,9 @@ def test_impossible_requests_are_refused(options, message):
 
 
 def test_a_database_without_labels_has_no_targets():
-    with pytest.raises(ValueError, match=r"pool 'rows' .* is empty"):
-        draw_targets(torch.ones(1, 2), ["q"], torch.zeros(3, 2), pool="rows")
+    for pool in ("rows", "unique"):
+        with pytest.raises(ValueError, match=f"pool '{pool}' is empty: no item of the database carries a class"):
+            draw_targets(torch.ones(1, 2), ["q"], torch.zeros(3, 2), pool=pool)
 
 
 def test_one_id_per_query():

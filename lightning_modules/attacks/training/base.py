@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lightning_modules.attacks.folder import AttackFacts
-from lightning_modules.hashing import HashEncoder, digest_of_hasher, hash_kept_features, load_encoder
+from lightning_modules.hashing import HashEncoder, digest_of_encoder, hash_kept_features, load_encoder
 from lightning_modules.processes import is_first_process
 from lightning_modules.types import binarize
 
@@ -51,7 +51,7 @@ class AttackTraining(LightningModule):
         # Past nn.Module's bookkeeping: what is registered is saved, moved and trained.
         victim = load_encoder(self.hasher, self.data)
         object.__setattr__(self, "victim", victim)
-        self.victim_digest = digest_of_hasher(victim)
+        self.victim_digest = digest_of_encoder(victim)
 
     def on_fit_start(self) -> None:
         """Move the hasher to the device."""

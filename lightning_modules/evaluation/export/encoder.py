@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from lightning_modules.errors import in_one_line
 from lightning_modules.hashing import HashEncoder
 
 ENCODER = "encoder.pt2"
@@ -37,8 +38,8 @@ def write_encoder(encoder: HashEncoder, size: int, folder: Path) -> None:
         # Positional: by name they would have to name alpha, which stays at 1.
         program = torch.export.export(plain, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=False)
     except Exception as error:  # of many kinds, none of them common to all
-        name, reason = encoder.card_facts()["backbone"], str(error).strip().split("\n", 1)[0]
-        raise ValueError(f"torch.export cannot take {name!r} ({type(error).__name__}: {reason})") from error
+        name = encoder.card_facts()["backbone"]
+        raise ValueError(f"torch.export cannot take {name!r} ({in_one_line(error)})") from error
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{uuid.uuid4().hex}.partial{path.suffix}")
     try:

@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lightning_modules.errors import in_one_line
+
 Weights = dict[str, Tensor]
 
 RESBLOCK_NORMS = 32  # groups of every GroupNorm in both families
@@ -41,8 +43,7 @@ def read_weights(file: str) -> Weights:
         else:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (UnpicklingError, SafetensorError, EOFError, RuntimeError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{file}: not readable as plain weights ({type(error).__name__}: {reason})") from error
+        raise ValueError(f"{file}: not readable as plain weights ({in_one_line(error)})") from error
     found = _weights_in(content)
     if found is None:
         raise ValueError(f"{file}: expected a state dict (tensors by name), got {type(content).__name__}")

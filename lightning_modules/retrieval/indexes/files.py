@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from lightning_modules.atomic import replaced_at_once
+from lightning_modules.errors import in_one_line
 from lightning_modules.retrieval.metrics.packing import PackedBits, pack_codes
 
 NUM_BITS = b"num_bits"
@@ -58,7 +59,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pa.Table:
         if not missing:
             return pq.read_table(path, columns=list(columns))
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path}: no readable Parquet file ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{path}: no readable Parquet file ({in_one_line(error)})") from error
     raise ValueError(f"{path}: column {missing[0]!r} is missing, found {found}")
 
 

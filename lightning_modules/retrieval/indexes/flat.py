@@ -11,6 +11,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from lightning_modules.atomic import replaced_at_once
+from lightning_modules.errors import in_one_line
 from lightning_modules.retrieval.indexes.base import Hits, Names, check_bits, pack_items, pack_queries
 from lightning_modules.retrieval.indexes.files import num_bits_of, read_table, write_table
 
@@ -80,7 +81,7 @@ class FaissIndex:
         try:
             stored = index._faiss.read_index_binary(str(file))
         except RuntimeError as error:
-            raise ValueError(f"{file}: no readable binary index of FAISS ({str(error).splitlines()[0]})") from error
+            raise ValueError(f"{file}: no readable binary index of FAISS ({in_one_line(error)})") from error
         if stored.d != index._index.d or stored.ntotal != len(table):
             raise ValueError(
                 f"{file} holds {stored.ntotal} codes of {stored.d} bits, but {IDS} beside it has {len(table)} ids "

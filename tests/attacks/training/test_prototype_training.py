@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_modules.attacks.folder import load_folder
-from lightning_modules.hashing import HashingModule, digest_of_hasher
+from lightning_modules.hashing import HashingModule, digest_of_encoder
 from lightning_modules.retrieval.metrics import average_precisions
 from lightning_modules.types import binarize
 from tests.attacks.training.conftest import SHORT, train_attack
@@ -21,7 +21,7 @@ def test_it_writes_what_the_second_stage_starts_from(tiny: Tiny, prototype):
     data = tiny.open_data()
     assert (facts.num_bits, facts.num_classes, facts.image_size) == (8, 24, None)
     assert facts.class_names == tuple(data.class_names)
-    assert facts.victim == digest_of_hasher(encoder)
+    assert facts.victim == digest_of_encoder(encoder)
     trained = prototype.model.prototype.state_dict()
     assert {f"prototype.{name}" for name in trained} == tensors.keys()
     assert all(torch.equal(tensors[f"prototype.{name}"], value) for name, value in trained.items())
