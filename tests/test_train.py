@@ -57,6 +57,18 @@ def test_every_documented_composition_parses(name, data, capsys):
     assert config["model"]["class_path"].startswith("lightning_modules.")
 
 
+@pytest.mark.parametrize(("fragment", "name"), [("bridge", "Bridge"), ("clean-target", "CleanTarget")])
+def test_an_objective_of_fine_tuning_replaces_the_one_before_it(fragment, name, capsys):
+    fragments = ("data/scenes.yaml", "purification/finetune.yaml", "purification/stored-pairs.yaml")
+    own = f"purification/{fragment}.yaml"
+    alone = parse(capsys, *fragments, own)["model"]["init_args"]
+    assert alone["objective"]["class_path"] == f"lightning_modules.purification.objectives.{name}"
+    last = parse(capsys, "data/scenes.yaml", *ONE_CALL, "tuned/demo-one-call.yaml", own)["model"]["init_args"]
+    options = ("objective", "t_range", "augmentation")
+    assert [last[option] for option in options] == [alone[option] for option in options]
+    assert (last["pretrained"], alone["augmentation"]) == ("runs/demo/ddpm", None)
+
+
 @pytest.mark.parametrize("null", [["null"], ["~"], "=null"])
 def test_null_on_the_command_line_is_null(null, capsys):
     option = "--data.init_args.splits.train"

@@ -1,4 +1,4 @@
-"""BagOfWords: how often the frequent words of a data set occur in an item's captions."""
+"""BagOfWords: how often the frequent words, characters or n-grams of a data set occur in an item's captions."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from lightning_modules.defences.blur import GaussianBlur
 from lightning_modules.defences.jpeg import JPEG
 from lightning_modules.defences.median import MedianFilter
 from lightning_modules.defences.noise import GaussianNoise
-from lightning_modules.defences.purified import PurifiedEncoder, vote
+from lightning_modules.defences.purified import PurifiedEncoder
 from lightning_modules.defences.resizing import Resizing
+from lightning_modules.defences.votes import vote
 
 __all__ = [
     "JPEG",

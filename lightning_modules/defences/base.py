@@ -38,7 +38,7 @@ class Defence(nn.Module, Configurable, ABC):
         """
 
     def paths(self, images: Tensor, ids: Sequence[str] | None = None, draw: int = 0) -> Tensor:
-        """Defend images ``n_paths`` times, with noise that no other ``draw`` uses.
+        """Defend images ``n_paths`` times, with noise that no other ``draw`` uses; ``votes`` makes one code of them.
 
         Returns:
             float ``(n_paths, B, 3, H, W)`` in [0, 1]; the first of draw 0 is ``self(images, ids)``.

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.checks import check_images, round_to_8bit
 from lightning_modules.defences.base import Defence
-from lightning_modules.types import as_float, binarize
-
-
-def vote(encoder: Callable[[Tensor], Tensor], paths: Tensor) -> Tensor:
-    """Return the sign of the mean over paths of continuous codes.
-
-    Args:
-        encoder: maps images to ``(B, K)``.
-        paths: float ``(n_paths, B, 3, H, W)`` in [0, 1], what a defence made of each image.
-
-    Returns:
-        int8 ``(B, K)`` in {-1, +1}.
-    """
-    return binarize(torch.stack([encoder(images) for images in paths]).mean(dim=0))
+from lightning_modules.defences.votes import vote
+from lightning_modules.types import as_float
 
 
 class PurifiedEncoder(nn.Module):

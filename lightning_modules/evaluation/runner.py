@@ -1,4 +1,7 @@
-"""Runs a plan: one Trainer.test per cell over the cached stages."""
+"""Runs a plan: one Trainer.test per cell over the cached stages.
+
+A killed run resumes where it stopped: ``store.py`` keeps what is finished, ``shards.py`` leaves it out of the queries.
+"""
 
 from __future__ import annotations
 
