@@ -13,7 +13,7 @@ LIGHTNING_FILES = {
     "hashing.network": "a LightningModule",
     "hashing.checkpoints": "loads a LightningModule",
     "hashing.pretraining": "a LightningModule",
-    "hashing.convert": "writes a Lightning checkpoint",
+    "hashing.convert.__main__": "writes a Lightning checkpoint",
     "attacks.training.base": "a LightningModule",
     "attacks.training.prototype": "a LightningModule",
     "attacks.training.pros_gan": "a LightningModule",

@@ -15,7 +15,7 @@ class ProSGAN(GenerativeAttack, PrototypeAttack):
     """ProS-GAN's generator, conditioned on the semantics r_t of the target label.
 
     The folder is written by :class:`~lightning_modules.attacks.training.ProSGANTraining` or by
-    ``python -m lightning_modules.attacks.importing``; for the options see :class:`GenerativeAttack`.
+    ``python -m lightning_modules.attacks.convert``; for the options see :class:`GenerativeAttack`.
     """
 
     def _build(self, tensors: dict[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lightning_modules.attacks import THA, ProSGAN, VictimFacts
-from lightning_modules.attacks.importing import import_pros_gan, main
+from lightning_modules.attacks.convert import convert_pros_gan, main
 from lightning_modules.types import binarize
 from tests.attacks.published import published_generator, published_prototype
 
@@ -48,7 +48,7 @@ def test_pros_gan_is_the_published_computation(files, tmp_path):
 def test_the_published_size_is_recognised(tmp_path):
     torch.save(published_prototype(32, 38).state_dict(), tmp_path / "p.pth")
     torch.save(published_generator().state_dict(), tmp_path / "g.pth")
-    import_pros_gan(str(tmp_path / "p.pth"), str(tmp_path / "g.pth"), str(tmp_path / "attack"))
+    convert_pros_gan(str(tmp_path / "p.pth"), str(tmp_path / "g.pth"), str(tmp_path / "attack"))
     facts = ProSGAN(str(tmp_path / "attack")).facts
     assert (facts.image_size, facts.num_bits, facts.num_classes, facts.class_names) == (224, 32, 38, None)
 

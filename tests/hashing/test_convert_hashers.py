@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from datamodules.text import BagOfWords
-from lightning_modules.hashing import CNNF, HashingModule, convert, released
-from lightning_modules.hashing.released import read_released
+from lightning_modules.hashing import CNNF, HashingModule
+from lightning_modules.hashing.convert import read_released, state_dicts
+from lightning_modules.hashing.convert.__main__ import main
 from tests.conftest import CONF, CONFIGS, open_tiny_data
 
 WORDS, BITS = 9, 6
@@ -24,18 +25,18 @@ class SmallCNNF(CNNF):
         nn.Module.__init__(self)
         self.options = (weights, lrn, pool1_padding)
         self.num_features = 12
-        for name in released.CONVOLUTIONS:
+        for name in state_dicts.CONVOLUTIONS:
             self.add_module(name, nn.Conv2d(3, 3, 1))
 
     def forward(self, inputs):
-        for name in released.CONVOLUTIONS:
+        for name in state_dicts.CONVOLUTIONS:
             inputs = self.get_submodule(name)(inputs)
         return nn.functional.adaptive_avg_pool2d(inputs, 2).flatten(1)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(released, "CNNF", SmallCNNF)
+    monkeypatch.setattr(state_dicts, "CNNF", SmallCNNF)
     torch.manual_seed(0)
 
 
@@ -127,7 +128,7 @@ def test_a_converted_network_is_a_checkpoint(tmp_path):
     fragments = [CONF / "tiny-data.yaml", CONFIGS / "text/bag-of-words.yaml"]
     args = ["dgcpn", str(tmp_path / "DGCPN.pth"), "net.mat", str(tmp_path / "out/dgcpn.ckpt")]
     args += [part for file in fragments for part in ("--config", str(file))]
-    assert convert.main([*args, "--data.init_args.cache_dir", str(tmp_path / "data")]) == 0
+    assert main([*args, "--data.init_args.cache_dir", str(tmp_path / "data")]) == 0
     module = HashingModule.load_from_checkpoint(tmp_path / "out/dgcpn.ckpt", weights_only=True)
     words = data.text_features("query")
     expected = text["fc_encode"](text["fc1"](words).relu()) >= 0

@@ -1,7 +1,7 @@
 """Attacks from the state dicts that their authors' repositories write, as folders that an evaluation takes.
 
-    python -m lightning_modules.attacks.importing pros-gan prototypenet_X.pth generator_X.pth FOLDER
-    python -m lightning_modules.attacks.importing tha PROTOTYPE.pth FOLDER
+    python -m lightning_modules.attacks.convert pros-gan prototypenet_X.pth generator_X.pth FOLDER
+    python -m lightning_modules.attacks.convert tha PROTOTYPE.pth FOLDER
 
 Bits, classes and picture size are told from the shapes of the weights. Give ``--class_names`` in the order of the label
 columns, and another order than that of the data is noticed.
@@ -27,12 +27,12 @@ Weights = dict[str, Tensor]
 WAY_OUT = (
     "a whole module was pickled, which runs code of its author when it is opened, so it is not. If you trust the file, "
     "open it once in the repository that wrote it, torch.load(FILE, weights_only=False), and save its "
-    "state_dict() with torch.save; that can be imported"
+    "state_dict() with torch.save; that can be converted"
 )
 
 
-def import_pros_gan(prototype: str, generator: str, folder: str, class_names: list[str] | None = None) -> None:
-    """Import ProS-GAN: ``prototypenet_*.pth`` and ``generator_*.pth`` of xunguangwang/ProS-GAN.
+def convert_pros_gan(prototype: str, generator: str, folder: str, class_names: list[str] | None = None) -> None:
+    """Convert ProS-GAN: ``prototypenet_*.pth`` and ``generator_*.pth`` of xunguangwang/ProS-GAN.
 
     Args:
         prototype: state dict of the prototype network.
@@ -49,8 +49,8 @@ def import_pros_gan(prototype: str, generator: str, folder: str, class_names: li
     _write(folder, facts | {"image_size": size, "options": {"channels": channels}}, prototype=network, generator=made)
 
 
-def import_tha(prototype: str, folder: str, class_names: list[str] | None = None) -> None:
-    """Import THA: the prototype network of xunguangwang/Targeted-Attack-and-Defense-for-Deep-Hashing.
+def convert_tha(prototype: str, folder: str, class_names: list[str] | None = None) -> None:
+    """Convert THA: the prototype network of xunguangwang/Targeted-Attack-and-Defense-for-Deep-Hashing.
 
     That repository pickles the whole module: save its ``state_dict()`` first.
 
@@ -129,12 +129,12 @@ def _write(folder: str, facts: Mapping[str, object], **networks: nn.Module) -> N
     save_folder(folder, AttackFacts(**facts), prefixed(networks))  # type: ignore[arg-type]
 
 
-ATTACKS: dict[str, Callable[..., None]] = {"pros-gan": import_pros_gan, "tha": import_tha}
+ATTACKS: dict[str, Callable[..., None]] = {"pros-gan": convert_pros_gan, "tha": convert_tha}
 
 
 def make_parser() -> ArgumentParser:
     """Return the parser of the command line: one sub-command per attack, its options those of the function."""
-    parser = ArgumentParser(prog="python -m lightning_modules.attacks.importing", description=__doc__)
+    parser = ArgumentParser(prog="python -m lightning_modules.attacks.convert", description=__doc__)
     commands = parser.add_subcommands(required=True, dest="attack")
     for name, function in ATTACKS.items():
         summary = str(function.__doc__).splitlines()[0]
@@ -145,7 +145,7 @@ def make_parser() -> ArgumentParser:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 1 if the files cannot be imported."""
+    """Run the command line; returns the exit status, 1 if the files cannot be converted."""
     config = make_parser().parse_args(args)
     options = config[config.attack]
     try:

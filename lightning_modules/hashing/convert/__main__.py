@@ -10,9 +10,9 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from lightning import LightningDataModule, Trainer
 
+from lightning_modules.hashing.convert import Family, read_released
 from lightning_modules.hashing.losses import DADH, DGCPN
 from lightning_modules.hashing.module import HashingModule
-from lightning_modules.hashing.released import Family, read_released
 
 
 def convert(family: Family, file: str, mat: str, out: str, data: LightningDataModule) -> None:
