@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import pyarrow.parquet as pq
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+
+from lightning_modules.atomic import replaced_at_once
 
 
 class CodeWriter(BasePredictionWriter):
@@ -42,9 +43,6 @@ class CodeWriter(BasePredictionWriter):
         del pl_module, args, kwargs
         codes = torch.cat(self._codes)
         column = pa.FixedSizeListArray.from_arrays(pa.array(codes.flatten().numpy()), codes.shape[1])
-        path = self._folder / f"codes-{trainer.global_rank}.parquet"
-        partial = path.with_suffix(".partial")
-        self._folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"id": self._ids, "code": column}), partial)
-        os.replace(partial, path)
+        with replaced_at_once(self._folder / f"codes-{trainer.global_rank}.parquet") as partial:
+            pq.write_table(pa.table({"id": self._ids, "code": column}), partial)
         self._ids, self._codes = [], []

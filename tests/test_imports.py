@@ -170,6 +170,7 @@ def test_query_pictures_import_pictures_only():
                 "callbacks",
                 "lightning",
                 "lightning_modules.types",
+                "lightning_modules.atomic",
                 "lightning_modules.pictures",
                 "lightning_modules.query_pictures",
             ],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import traceback
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from lightning_modules.atomic import written_at_once
 from lightning_modules.evaluation.intervals import bootstrap_interval
 from lightning_modules.evaluation.module import EvaluationModule
 from lightning_modules.evaluation.plan import Cell, as_row
@@ -106,9 +106,8 @@ class ResultFiles:
         """Write ``results.json``, replacing that of an earlier run in one step."""
         if not is_first_process():
             return
-        partial = self.folder / f"{self.name}.json.partial"
-        partial.write_text(json.dumps(self.rows, indent=1) + "\n")
-        os.replace(partial, self.folder / f"{self.name}.json")
+        with written_at_once(self.folder / f"{self.name}.json") as file:
+            file.write(json.dumps(self.rows, indent=1) + "\n")
 
 
 def _distortion(figures: dict[str, Tensor]) -> dict[str, float | None]:
