@@ -72,7 +72,7 @@ CIFAR := $(FIT) --config configs/data/cifar10.yaml --data.init_args.path $(CIFAR
 IMAGE := --model.init_args.image.init_args
 LOCAL := $(if $(WEIGHTS),$(IMAGE).weights $(WEIGHTS) $(IMAGE).pretrained false)
 
-cifar10: $(PHOTOS)/one-call/export/model_index.json
+cifar10: $(PHOTOS)/one-call-mean/model_index.json
 	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-steps.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 	$(BIN)/python evaluate.py --config configs/evaluation/cifar10.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 
@@ -83,11 +83,26 @@ $(PHOTOS)/hasher/done: | $(READY)
 $(PHOTOS)/ddpm/model_index.json: | $(READY)
 	$(CIFAR) --config configs/purification/ddpm-small.yaml --config configs/tuned/cifar10-ddpm.yaml
 
-$(PHOTOS)/pairs/results.json: $(PHOTOS)/hasher/done
-	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-pairs.yaml --datasets.cifar10.init_args.path $(CIFAR10)
+$(PHOTOS)/pairs/results.json $(PHOTOS)/unseen-pairs/results.json: $(PHOTOS)/%/results.json: $(PHOTOS)/hasher/done
+	$(BIN)/python evaluate.py --config configs/evaluation/cifar10-$*.yaml --datasets.cifar10.init_args.path $(CIFAR10)
 
-$(PHOTOS)/one-call/export/model_index.json: $(PHOTOS)/ddpm/model_index.json $(PHOTOS)/pairs/results.json
+# A purifier of one call three times, with another seed and with other items, and the mean of their weights.
+EXPORT := export/model_index.json
+SEEN := $(PHOTOS)/ddpm/model_index.json $(PHOTOS)/pairs/results.json
+UNSEEN := $(PHOTOS)/ddpm/model_index.json $(PHOTOS)/unseen-pairs/results.json
+
+$(PHOTOS)/one-call/$(EXPORT): $(SEEN)
 	$(CIFAR) $(ONE_CALL) --config configs/tuned/cifar10-one-call.yaml
+
+$(PHOTOS)/one-call-again/$(EXPORT): $(SEEN)
+	$(CIFAR) $(ONE_CALL) --config configs/tuned/cifar10-one-call.yaml \
+	    --seed_everything 1 --trainer.logger.init_args.save_dir $(PHOTOS)/one-call-again
+
+$(PHOTOS)/one-call-unseen/$(EXPORT): $(UNSEEN)
+	$(CIFAR) $(ONE_CALL) --config configs/tuned/cifar10-one-call.yaml --config configs/tuned/cifar10-one-call-unseen.yaml
+
+$(PHOTOS)/one-call-mean/model_index.json: $(foreach n,one-call one-call-again one-call-unseen,$(PHOTOS)/$(n)/$(EXPORT))
+	$(BIN)/python -m lightning_modules.purification.average $(^D) --out $(@D)
 
 # Every hashing method on CIFAR-10 at 32 px without outside weights: a small backbone trained as a classifier, then the
 # methods from it (CIBHash, which is to see no labels, from nothing), then the table.

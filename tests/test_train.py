@@ -28,6 +28,7 @@ TUNED = {
     "cifar10-small-pros-gan.yaml": ["attack-training/pros-gan.yaml"],
     "cifar10-ddpm.yaml": ["purification/ddpm-small.yaml"],
     "cifar10-one-call.yaml": ONE_CALL,
+    "cifar10-one-call-unseen.yaml": [*ONE_CALL, "tuned/cifar10-one-call.yaml"],
     "demo-one-call.yaml": ONE_CALL,
     "demo-pretraining.yaml": ["hashing/pretraining.yaml", "tuned/small-resnet.yaml"],
     "demo-hasher.yaml": ["hashing/dpsh.yaml", "tuned/small-resnet.yaml"],
