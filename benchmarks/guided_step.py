@@ -7,21 +7,21 @@ Noise is drawn beforehand. Pictures of 32 px in batches of 64, and one of 224 px
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
-from benchmarks.timing import interleave, machine, median_ratio, milliseconds
+from benchmarks.timing import clock, interleave, machine, median_interval, median_ratio, milliseconds
 from lightning_modules.purification import Denoiser, Diffusion, DiffusionPurifier, DiffusionSchedule
 from lightning_modules.purification.chain import guided_step
 from lightning_modules.purification.samplers import reverse_steps
 
 TARGETS = {"mse": 1.03, "ssim": 1.10}
 SIZES = {"32 px, batch 64": (64, 3, 32, 32), "224 px, batch 1": (1, 3, 224, 224)}
-ROUNDS = 31
+ROUNDS = 61
 
 
 def make_diffusion() -> Diffusion:
@@ -47,8 +47,8 @@ def guided(purifier: DiffusionPurifier, image: Tensor, x: Tensor, fresh: Tensor,
     return run
 
 
-def measure(shape: tuple[int, ...]) -> dict[str, tuple[float, float, float]]:
-    """Return, per metric, the ratio and the milliseconds of a guided step and of the bare network."""
+def measure(shape: tuple[int, ...]) -> dict[str, dict[str, Any]]:
+    """Return, per metric, the ratio, its interval and the milliseconds of a guided step and of the bare network."""
     torch.manual_seed(0)
     diffusion = make_diffusion()
     image, x, fresh, z = (torch.randn(shape) for _ in range(4))
@@ -60,31 +60,26 @@ def measure(shape: tuple[int, ...]) -> dict[str, tuple[float, float, float]]:
 
     with torch.inference_mode():
         steps = [guided(purifier, image, x, fresh, z) for purifier in purifiers]
-        (forward, *ours), _ = interleave([bare, *steps], ROUNDS)
+        (forward, *ours), _ = interleave([bare, *steps], ROUNDS, clock())
     return {
-        metric: (round(median_ratio(times, forward), 4), milliseconds(times), milliseconds(forward))
+        metric: {
+            "ratio": round(median_ratio(times, forward), 4),
+            "interval": median_interval(times, forward),
+            "step_ms": milliseconds(times),
+            "forward_ms": milliseconds(forward),
+        }
         for metric, times in zip(TARGETS, ours, strict=True)
     }
 
 
-def run() -> list[dict[str, Any]]:
-    """Return one figure per metric: the larger ratio of the two sizes."""
-    sizes = {name: measure(shape) for name, shape in SIZES.items()}
-    return [
-        {
-            "name": f"guided step / U-Net forward, {metric}",
-            "ratio": max(figures[metric][0] for figures in sizes.values()),
-            "target": target,
-            "sizes": {
-                name: dict(zip(("ratio", "step_ms", "forward_ms"), figures[metric], strict=True))
-                for name, figures in sizes.items()
-            },
-            **machine(),
-        }
-        for metric, target in TARGETS.items()
-    ]
+def run() -> Iterator[dict[str, Any]]:
+    """Yield one figure per size and metric."""
+    for size, shape in SIZES.items():
+        for metric, figures in measure(shape).items():
+            name = f"guided step / U-Net forward, {metric}, {size}"
+            yield {"name": name, **figures, "target": TARGETS[metric], **machine()}
 
 
 if __name__ == "__main__":
     for figure in run():
-        print(json.dumps(figure))
+        print(json.dumps(figure), flush=True)

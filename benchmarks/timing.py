@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-PAUSE = 0.1  # seconds before each call: worker threads of the other side spin for a while after their last work
+PAUSE = 0.1  # seconds before each call of several threads: those of the other side spin for a while after their work
 
 
 def clock() -> Callable[[], float]:
@@ -37,10 +38,11 @@ def interleave(
     """
     seconds: list[list[float]] = [[] for _ in functions]
     results = [function() for function in functions]
+    pause = PAUSE if torch.get_num_threads() > 1 else 0.0
     for turn in range(rounds):
         for offset in range(len(functions)):
             place = (turn + offset) % len(functions)  # every function comes first in turn
-            time.sleep(PAUSE)
+            time.sleep(pause)
             start = clock()
             results[place] = functions[place]()
             seconds[place].append(clock() - start)
@@ -50,6 +52,13 @@ def interleave(
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Median over the rounds of ``ours / theirs``."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def median_interval(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """95 % interval of :func:`median_ratio`: the rounds' order statistics, whatever their distribution."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    outside = max(0, math.floor((len(ratios) - 1.96 * math.sqrt(len(ratios))) / 2))
+    return [round(ratios[outside], 3), round(ratios[-1 - outside], 3)]
 
 
 def milliseconds(seconds: Sequence[float], per: int = 1) -> float:

@@ -73,37 +73,26 @@ def ssim_gradient(x: Tensor, y: Tensor, data_range: float = 2.0) -> Tensor:
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     if min(x.shape[-2:]) < WINDOW:
         raise ValueError(f"SSIM guidance needs images of at least {WINDOW} px, got {tuple(x.shape[-2:])}")
-    m, n, xx, xy, yy = _blur(x, y, x * x, x * y, y * y)
-    luminance_scale = m * m + n * n + c1
-    luminance = (2 * m * n + c1) / luminance_scale
-    contrast_scale = xx - m * m + yy - n * n + c2
-    contrast = (2 * (xy - m * n) + c2) / contrast_scale
-    by_m = (2 * n - 2 * m * luminance) / luminance_scale * contrast
-    by_m = by_m + luminance * (2 * m * contrast - 2 * n) / contrast_scale
-    by_xx = -luminance * contrast / contrast_scale
-    by_xy = 2 * luminance / contrast_scale
-    a, b, c = _blur_transposed(by_m, by_xx, by_xy)
+    m, n, xx, xy, yy = _blur(torch.cat([x, y, x * x, x * y, y * y], dim=1)).chunk(5, dim=1)
+    product, squares = m * n, m * m + n * n
+    luminance_scale, contrast_scale = squares + c1, xx + yy - squares + c2
+    luminance = (2 * product + c1) / luminance_scale
+    contrast = (2 * (xy - product) + c2) / contrast_scale
+    ratio = luminance / contrast_scale
+    by_m = 2 * ((n - m * luminance) * contrast / luminance_scale + ratio * (m * contrast - n))
+    margin = [WINDOW - 1] * 4  # the window is symmetric, so that a blur with borders of zeros is the transpose
+    a, b, c = _blur(F.pad(torch.cat([by_m, -ratio * contrast, 2 * ratio], dim=1), margin)).chunk(3, dim=1)
     return (a + 2 * x * b + y * c) / m[0].numel()
 
 
-def _blur(*maps: Tensor) -> tuple[Tensor, ...]:
-    """Blur each map ``(B, C, H, W)`` at the valid positions, ``(B, C, H - 10, W - 10)``, all in one pass."""
-    stacked = torch.cat(maps, dim=1)
-    height, width = stacked.shape[-2:]
+def _blur(images: Tensor) -> Tensor:
+    """Blur each channel of ``(B, C, H, W)`` at the valid positions, ``(B, C, H - 10, W - 10)``."""
+    channels, height, width = images.shape[1:]
     if max(height, width) <= MATRIX_BLUR_SIDE:
-        blurred = _band(height, stacked) @ stacked @ _band(width, stacked).T
-    else:
-        channels = stacked.shape[1]
-        taps = _taps(stacked).expand(channels, 1, 1, -1)
-        stacked = stacked.contiguous(memory_format=torch.channels_last)
-        blurred = F.conv2d(F.conv2d(stacked, taps.mT, groups=channels), taps, groups=channels)
-    return blurred.chunk(len(maps), dim=1)
-
-
-def _blur_transposed(*maps: Tensor) -> tuple[Tensor, ...]:
-    """Apply the transpose of :func:`_blur`: the window is symmetric, so pad with zeros and blur."""
-    margin = WINDOW - 1
-    return _blur(*(F.pad(one, [margin] * 4) for one in maps))
+        return _band(height, images) @ images @ _band(width, images).T
+    taps = _taps(images).expand(channels, 1, 1, -1)
+    images = images.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(F.conv2d(images, taps.mT, groups=channels), taps, groups=channels)
 
 
 def _taps(like: Tensor) -> Tensor:
