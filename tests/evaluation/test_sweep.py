@@ -54,6 +54,13 @@ def test_only_one_option_differs_in_a_sweep():
     assert [one["defence"] for one in found["calls"].rows["DHTA"]] == ["1 calls", "10 calls", "RetPur"]
 
 
+def test_two_sweeps_of_one_option_are_told_apart():
+    deeper = [row(f"{n} calls at 110", purify_steps=110, calls=n) for n in (1, 2, 5)]
+    captions = [sweep.caption for sweep in find_sweeps([*ROWS, *deeper]) if sweep.option == "calls"]
+    assert [sweep.caption for sweep in find_sweeps(ROWS) if sweep.option == "pull"] == ["Over K at T_p = 45"]
+    assert captions == ["Over calls at T_p = 45, s = 1,000", "Over calls at T_p = 110, s = 1,000"]
+
+
 def test_two_settings_and_rows_without_options_are_no_sweep():
     assert find_sweeps([row("a"), row("b", purify_steps=9)]) == []
     assert find_sweeps([{"attack": "none"}, blur()]) == []

@@ -21,7 +21,7 @@ from lightning_modules.evaluation.report.model import (
 from lightning_modules.evaluation.report.paper_table import NOTE, comparison_html
 from lightning_modules.evaluation.report.style import STYLE
 from lightning_modules.evaluation.report.svg import Series, interval_plot, precision_recall_plot
-from lightning_modules.evaluation.report.sweep import SWEPT, find_sweeps
+from lightning_modules.evaluation.report.sweep import find_sweeps
 from lightning_modules.evaluation.report.tables import facts_section, results_section, scrolling
 from lightning_modules.pictures import data_uri
 
@@ -60,7 +60,7 @@ def _sweeps(report: Report) -> str:
     figures = []
     for (dataset, hasher), rows in grouped(report.rows, "dataset", "hasher").items():
         for sweep in find_sweeps(rows):
-            caption = f"Only {SWEPT[sweep.option]} differs; {escape(dataset)}, {escape(hasher)}."
+            caption = f"{escape(sweep.caption)}; {escape(dataset)}, {escape(hasher)}."
             figures.append(_figure(sweep_plot(sweep, attacks), caption, "plot"))
     if not figures:
         return ""

@@ -16,6 +16,7 @@ SWEPT = {
     "scale": "guidance scale s",
     "pull": "pull K of the guidance",
 }
+SYMBOLS = {"purify_steps": "T_p", "calls": "calls", "scale": "s", "pull": "K"}
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,19 @@ class Sweep:
         option: name among ``SWEPT``.
         values: of the option, ascending.
         rows: attack to one row per value, None where there is none.
+        fixed: the values of the other options among ``SWEPT``, which tell two sweeps of one option apart.
     """
 
     option: str
     values: tuple[float, ...]
     rows: dict[str, tuple[Row | None, ...]]
+    fixed: dict[str, float]
+
+    @property
+    def caption(self) -> str:
+        """What differs, and at which values of the other options."""
+        fixed = ", ".join(f"{SYMBOLS[name]} = {value:,g}" for name, value in self.fixed.items())
+        return f"Over {SYMBOLS[self.option]}" + (f" at {fixed}" if fixed else "")
 
 
 def find_sweeps(rows: Sequence[Row]) -> list[Sweep]:
@@ -59,7 +68,16 @@ def find_sweeps(rows: Sequence[Row]) -> list[Sweep]:
 def _sweep(option: str, family: dict[float, dict[str, Row]]) -> Sweep:
     values = tuple(sorted(family))
     attacks = dict.fromkeys(attack for value in values for attack in family[value])
-    return Sweep(option, values, {attack: tuple(family[value].get(attack) for value in values) for attack in attacks})
+    by_attack = {attack: tuple(family[value].get(attack) for value in values) for attack in attacks}
+    return Sweep(option, values, by_attack, _fixed(option, next(iter(family[values[0]].values()))))
+
+
+def _fixed(option: str, row: Row) -> dict[str, float]:
+    """Return the values of the other swept options of a row; a pull, where there is one, decides s."""
+    options = row["defence_options"]
+    pulled = option == "pull" or options.get("pull") is not None
+    names = [name for name in SWEPT if name != option and not (name == "scale" and pulled)]
+    return {name: float(options[name]) for name in names if options.get(name) is not None}
 
 
 def _value(row: Row, option: str) -> float | None:
