@@ -21,7 +21,7 @@ from lightning_modules.purification.samplers import reverse_steps
 
 TARGETS = {"mse": 1.03, "ssim": 1.10}
 SIZES = {"32 px, batch 64": (64, 3, 32, 32), "224 px, batch 1": (1, 3, 224, 224)}
-ROUNDS = 61
+ROUNDS = 41
 
 
 def make_diffusion() -> Diffusion:
