@@ -4,14 +4,16 @@ The encoder is the ResNet of ``configs/tuned/small-resnet.yaml``; 32 pictures of
 items of ten classes with random codes, more different ones than a trained hasher has. NAG looks at two copies of each
 picture, so that it is measured against twice the work. What HAG and SDHA do once, before the first iteration, is timed
 too, against the same work: one forward pass more. Attacks are measured one after the other, each in turns with its bare
-work, and each figure comes as soon as it is known: about four minutes in all. One thread, whose processor seconds are
+work, and each figure comes as soon as it is known: about six minutes in all (``--attacks NAME ...`` and
+``--rounds`` for fewer and longer ones). One thread, whose processor seconds are
 counted: seconds of the wall of several threads scatter by more than the margin on all but idle machines.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -27,8 +29,8 @@ from lightning_modules.types import CodeBook, binarize
 TARGET = 1.05
 BATCH, SIDE, BITS = 32, 32, 32  # the default of the loaders
 ITEMS, CLASSES = 5_000, 10
-ITERATIONS = 10  # per call of an attack; what it does once, before them, counts a tenth
-ROUNDS = 11
+ITERATIONS = 4  # per call of an attack; what it does once, before them, counts a quarter
+ROUNDS = 31
 # With the forward passes of an iteration, and those before the first one.
 ATTACKS: dict[str, tuple[GradientAttack, int, int]] = {
     "P2P and DHTA": (IterativeCodeAttack(num_items=9, iterations=ITERATIONS), 1, 0),
@@ -69,15 +71,18 @@ def bare(encoder: HashEncoder, images: Tensor, passes: int, before: int) -> Call
     return run
 
 
-def run() -> Iterator[dict[str, Any]]:
+def run(names: Iterable[str] = ATTACKS, rounds: int = ROUNDS) -> Iterator[dict[str, Any]]:
     """Yield, per attack, the time of an iteration over that of forward pass and input gradient."""
     torch.manual_seed(0)
     encoder, images, book = make_encoder(), torch.rand(BATCH, 3, SIDE, SIDE), make_book()
-    for name in ATTACKS:
-        yield {"name": f"attack iteration / forward + input gradient, {name}", **measure(name, encoder, images, book)}
+    for name in names:
+        yield {
+            "name": f"attack iteration / forward + input gradient, {name}",
+            **measure(name, encoder, images, book, rounds),
+        }
 
 
-def measure(name: str, encoder: HashEncoder, images: Tensor, book: CodeBook) -> dict[str, Any]:
+def measure(name: str, encoder: HashEncoder, images: Tensor, book: CodeBook, rounds: int) -> dict[str, Any]:
     """Measure one attack in turns with its bare work."""
     attack, passes, before = ATTACKS[name]
     ids = tuple(f"query {number}" for number in range(BATCH))
@@ -87,7 +92,7 @@ def measure(name: str, encoder: HashEncoder, images: Tensor, book: CodeBook) -> 
         return attack(images, goal, encoder)
 
     with one_thread():
-        (bare_times, our_times), _ = interleave([bare(encoder, images, passes, before), ours], ROUNDS, clock())
+        (bare_times, our_times), _ = interleave([bare(encoder, images, passes, before), ours], rounds, clock())
     return {
         "ratio": round(median_ratio(our_times, bare_times), 4),
         "interval": median_interval(our_times, bare_times),
@@ -102,5 +107,9 @@ def measure(name: str, encoder: HashEncoder, images: Tensor, book: CodeBook) -> 
 
 
 if __name__ == "__main__":
-    for figure in run():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS), metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    for figure in run(options.attacks, options.rounds):
         print(json.dumps(figure), flush=True)
