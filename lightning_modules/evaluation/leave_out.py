@@ -1,4 +1,7 @@
-"""What a command line takes out of a plan: ``--attacks.P2P null`` a row, ``--adaptive null`` a whole section."""
+"""What a command line takes out of a plan: ``--attacks.P2P null`` a row, ``--adaptive null`` a whole section.
+
+``--hashers.NAME.attacks null`` takes out the attacks that were trained against one hasher, and ``--attacks null`` all.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from lightning_modules.evaluation.plan import CLEAN
 
 AXES = ("datasets", "hashers", "attacks", "defences", "surrogates", "adaptive")
 SECTIONS = (*AXES, "exclude", "transfer")
+TRAINED = ".attacks"  # after the name of a hasher: the attacks that were trained against it
 
 
 def leave_out(plan: Mapping[str, Any], args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -32,17 +36,26 @@ def leave_out(plan: Mapping[str, Any], args: Sequence[str]) -> tuple[dict[str, A
     names, rest = _nulls(plan, args)
     left = dict(plan)
     for section, name in names:
+        known = _names(plan, section)
         if not name:
-            left.pop(section, None)
-            continue
-        if name not in (known := _names(plan, section)):
+            left = _without_section(left, section)
+        elif name in known:
+            left = _without(left, section, name)
+        elif section == "hashers" and name.removesuffix(TRAINED) in known:
+            left = _untrained(left, [name.removesuffix(TRAINED)])
+        else:
             raise ValueError(f"--{section}.{name} null: the plan's {section} are {sorted(known) or 'none'}")
-        left = _without(left, section, name)
     for section in ("exclude", "transfer"):
         if isinstance(left.get(section), list):
             gone = _pairs(plan, section) - _pairs(left, section)
             left[section] = [pair for pair in left[section] if pair not in gone]
     return left, rest
+
+
+def _without_section(plan: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Return the plan without a section; all attacks also go from the hashers."""
+    left = _but(plan, section)
+    return _untrained(left, _names(left, "hashers")) if section == "attacks" and left.get("hashers") else left
 
 
 def _without(plan: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
@@ -56,6 +69,15 @@ def _without(plan: Mapping[str, Any], section: str, name: str) -> dict[str, Any]
             for hasher, entry in left["hashers"].items()
         }
     return left
+
+
+def _untrained(plan: Mapping[str, Any], hashers: Sequence[str]) -> dict[str, Any]:
+    """Return the plan without the attacks that were trained against some hashers."""
+    entries = {
+        name: _but(entry, "attacks") if name in hashers and isinstance(entry, Mapping) else entry
+        for name, entry in (plan.get("hashers") or {}).items()
+    }
+    return {**plan, "hashers": entries}
 
 
 def _but(entries: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -103,4 +125,5 @@ def _entry(plan: Mapping[str, Any], option: str) -> tuple[str, str] | None:
     section, _, name = option.removeprefix("--").partition(".")
     if not option.startswith("--") or section not in SECTIONS or (name and section not in AXES):
         return None
-    return (section, name) if "." not in name or name in _names(plan, section) else None
+    trained = section == "hashers" and name.removesuffix(TRAINED) in _names(plan, section)
+    return (section, name) if "." not in name or trained or name in _names(plan, section) else None

@@ -73,6 +73,17 @@ def test_an_attack_that_hashers_share_leaves_all_of_them():
     assert list(HASHERS["two"]["attacks"]) == ["THA"]
 
 
+def test_attacks_of_hashers_leave_as_a_whole():
+    left, rest = leave_out(TRAINED, ["--hashers.one.attacks", "null"])
+    assert [list(hasher.get("attacks", {})) for hasher in left["hashers"].values()] == [[], ["THA"], []]
+    assert left["exclude"] == [*PLAN["exclude"], "THA/blur"]
+    assert (left["attacks"], rest) == (PLAN["attacks"], [])
+    left, rest = leave_out(TRAINED, ["--attacks=null"])
+    assert left["hashers"] == {name: {"dataset": "d"} for name in HASHERS}
+    assert ("attacks" in left, left["exclude"], rest) == (False, [], [])
+    assert list(HASHERS["two"]["attacks"]) == ["THA"]
+
+
 def test_names_with_slashes_are_told_apart():
     assert leave_out(TRAINED, ["--attacks.NAG, 8/255", "null"])[0]["exclude"] == [*PLAN["exclude"], "THA/blur"]
     assert leave_out(TRAINED, ["--defences.blur", "null"])[0]["exclude"] == ["DHTA/T_p = 45"]
