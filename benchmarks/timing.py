@@ -6,24 +6,12 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 PAUSE = 0.1  # seconds before each call of several threads: those of the other side spin for a while after their work
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread, whose processor seconds can be counted: other work on the machine disturbs them less."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def clock() -> Callable[[], float]:

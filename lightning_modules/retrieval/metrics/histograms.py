@@ -115,14 +115,14 @@ def _popcount(codes: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor], chunk
     order = np.lexsort(queries.labels.words)  # queries with equal labels side by side
     workers = max(1, min(torch.get_num_threads(), len(order)))
     count = partial(count_items, queries, database, chunk, counts=counts)
-    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         list(pool.map(count, np.array_split(order, workers)))
     irrelevant, relevant = torch.from_numpy(counts).unflatten(1, (2, -1)).unbind(1)
     return DistanceHistograms(irrelevant + relevant, relevant.contiguous())
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Keep torch from starting threads of its own in threads that start within."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
