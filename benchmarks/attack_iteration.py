@@ -5,8 +5,8 @@ items of ten classes with random codes, more different ones than a trained hashe
 picture, so that it is measured against twice the work. What HAG and SDHA do once, before the first iteration, is timed
 too, against the same work: one forward pass more. Attacks are measured one after the other, each in turns with its bare
 work, and each figure comes as soon as it is known: about six minutes in all (``--attacks NAME ...`` and
-``--rounds`` for fewer and longer ones). One thread, whose processor seconds are
-counted: seconds of the wall of several threads scatter by more than the margin on all but idle machines.
+``--rounds`` for fewer and longer ones). One thread, whose processor seconds are counted: seconds of the wall of several
+threads scatter by more than the margin on all but idle machines.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def bare(encoder: HashEncoder, images: Tensor, passes: int, before: int) -> Call
     return run
 
 
-def run(names: Iterable[str] = ATTACKS, rounds: int = ROUNDS) -> Iterator[dict[str, Any]]:
+def run(names: Iterable[str] = ATTACKS, rounds: int = ROUNDS, batch: int = BATCH) -> Iterator[dict[str, Any]]:
     """Yield, per attack, the time of an iteration over that of forward pass and input gradient."""
     torch.manual_seed(0)
-    encoder, images, book = make_encoder(), torch.rand(BATCH, 3, SIDE, SIDE), make_book()
+    encoder, images, book = make_encoder(), torch.rand(batch, 3, SIDE, SIDE), make_book()
     for name in names:
         yield {
             "name": f"attack iteration / forward + input gradient, {name}",
@@ -86,24 +86,24 @@ def run(names: Iterable[str] = ATTACKS, rounds: int = ROUNDS) -> Iterator[dict[s
 def measure(name: str, encoder: HashEncoder, images: Tensor, book: CodeBook, rounds: int) -> dict[str, Any]:
     """Measure one attack in turns with its bare work."""
     attack, passes, before = ATTACKS[name]
-    ids = tuple(f"query {number}" for number in range(BATCH))
-    goal = attack.aim(book.labels[:BATCH], ids, book, seed=0)
+    ids = tuple(f"query {number}" for number in range(len(images)))
+    goal = attack.aim(book.labels[: len(images)], ids, book, seed=0)
 
     def ours() -> Tensor:
         return attack(images, goal, encoder)
 
     with one_thread_each():  # whose processor seconds can be counted
         (bare_times, our_times), _ = interleave([bare(encoder, images, passes, before), ours], rounds, clock())
+        conditions = machine()
     return {
         "ratio": round(median_ratio(our_times, bare_times), 4),
         "interval": median_interval(our_times, bare_times),
         "target": TARGET,
         "iteration_ms": milliseconds(our_times, ITERATIONS),
         "bare_ms": milliseconds(bare_times, ITERATIONS),
-        "batch": BATCH,
+        "batch": len(images),
         "side": SIDE,
-        **machine(),
-        "threads": 1,
+        **conditions,
     }
 
 
@@ -111,6 +111,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--batch", type=int, default=BATCH)
     options = parser.parse_args()
-    for figure in run(options.attacks, options.rounds):
+    for figure in run(options.attacks, options.rounds, options.batch):
         print(json.dumps(figure), flush=True)
